@@ -57,6 +57,10 @@ export interface GroupHandler {
   crashed(error: Error): void;
 }
 
+/**
+ * Partitions of the same number go to the same member, whatever their topic (a task is one partition of co-partitioned
+ * sources), and a partition stays with its member where balance allows it (its state is there).
+ */
 export interface GroupConsumer {
   /** Joins the group; resolves when the first assignment was handed over. */
   run(handler: GroupHandler): Promise<void>;
@@ -107,7 +111,8 @@ export interface OffsetReader {
   /**
    * Reads from `from` until `to` (default: the end at read_committed when the call began; Infinity follows for ever).
    * Ends by position, never by waiting for a last record: the tail may be markers, holes, or nothing.
-   * Throws LogError OFFSET_OUT_OF_RANGE where `from` is no longer kept. Breaking out of the loop releases everything.
+   * Throws LogError OFFSET_OUT_OF_RANGE where `from` is no longer kept, or was never written. Breaking out of the loop
+   * releases everything; so does aborting the signal, which ends the iteration without an error.
    */
   read(
     partition: TopicPartition,

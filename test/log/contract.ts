@@ -958,6 +958,10 @@ export function logContract(name: string, makeLog: () => Promise<ContractLog>): 
           });
           expect(first.owned.length).toBeGreaterThan(0);
           expect(second.owned.length).toBeGreaterThan(0);
+          // the topics are co-partitioned: who has a number has it of both
+          const of = (member: Member, topic: string): number[] =>
+            member.owned.filter((p) => p.topic === topic && p.partition < 2).map((p) => p.partition);
+          for (const member of [first, second]) expect(of(member, one).sort()).toEqual(of(member, two).sort());
           await writeAll('shared');
           await arrived('alone', 'shared');
 
