@@ -128,9 +128,11 @@ export async function expirePartition(core: Core, partition: Partition, stopped:
   const deletes = (topic.config['cleanup.policy'] ?? 'delete').includes('delete');
   if (!deletes || retention < 0) return;
   const limit = core.now() - retention;
+  if (partition.oldest > limit || partition.start === partition.end) return;
   let before = partition.start;
   for await (const { last, value } of chunksOf(core, partition, partition.start, partition.end)) {
-    if (stopped() || chunkAppendedAt(value) > limit) break;
+    partition.oldest = chunkAppendedAt(value);
+    if (stopped() || partition.oldest > limit) break;
     before = last + 1;
   }
   await trimPartition(core, partition, before);

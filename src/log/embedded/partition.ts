@@ -54,6 +54,8 @@ export class Partition implements PartitionState {
   end: number;
   /** a guess at the size of a chunk, so that a fetch asks RocksDB for about as many as it needs */
   chunkBytes = 4096;
+  /** when the oldest kept chunk was written, as far as is known: retention need not look before that is old */
+  oldest = -Infinity;
   readonly #open = new Map<Transaction, number>();
   readonly #waiting = new Set<() => void>();
 

@@ -52,7 +52,7 @@ export async function openRocks(path: string): Promise<Rocks> {
     return db;
   } catch (error) {
     // the binding gives no code, so this one message is looked at, and nowhere else
-    if (/lock/i.test(messageOf(error))) {
+    if (/\/LOCK: /.test(messageOf(error))) {
       throw new StoreError(
         'STORE_LOCKED',
         `${path} is open in another process (or twice in this one): an embedded log has one owner`,
