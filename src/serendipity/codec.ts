@@ -1,0 +1,397 @@
+import { StoreError } from '../errors.ts';
+import { Reader, Writer } from './bytes.ts';
+import type { Dictionary } from './dictionary.ts';
+import { BRAND, CATEGORY, SELLER, type Past } from './past.ts';
+import { Action, Mark, Page, ROW, User, type DayCounts, type Said } from './user.ts';
+
+/**
+ * The bytes of a user's recent log (store `today`) and of a closed day (store `past`). Each begins with its version; a
+ * reader of every older version stays. Names are written as they are: dictionary ids live in memory only.
+ */
+const VERSION = 1;
+const writer = new Writer();
+
+// flags of a page
+const SAME_REQUEST = 1; // as the page before: a request's pages follow each other
+const SAME_SCENE = 2;
+const SAME_ARM = 4;
+const LOOSE = 8;
+// flags of an action
+const PURCHASE = 1;
+const LATE = 2;
+const WAITS = 4;
+const WITHDRAWN = 8;
+const SAID = 16;
+
+function version(reader: Reader, what: string): void {
+  const found = reader.byte();
+  if (found !== VERSION) {
+    throw new StoreError(
+      'STATE_VERSION',
+      `${what} was written by version ${found} of its format; this build reads up to ${VERSION}`,
+      { fatal: true },
+    );
+  }
+}
+
+export function encodeUser(user: User): Buffer {
+  const w = writer;
+  const { names } = user;
+  w.byte(VERSION);
+  w.text(user.id);
+  w.uint(user.newest);
+  w.int(user.openDay);
+  w.byte(user.floor === -Infinity ? 0 : 1);
+  if (user.floor !== -Infinity) w.int(user.floor);
+  w.uint(user.forgetAt);
+  w.uint(user.visitDays.length);
+  let before = 0;
+  for (const day of user.visitDays) {
+    w.int(day - before);
+    before = day;
+  }
+  w.uint(user.segments.length);
+  for (const { day, slot } of user.segments) {
+    w.int(user.openDay - day);
+    w.uint(slot);
+  }
+  w.uint(user.counts.length);
+  for (const c of user.counts) {
+    w.int(user.openDay - c.day);
+    w.optional(c.arm);
+    for (const n of [
+      c.revision + 1,
+      c.events,
+      c.exposures,
+      c.sExposures,
+      c.clicks,
+      c.sClicks,
+      c.purchases,
+      c.sPurchases,
+    ])
+      w.uint(n);
+  }
+  const numbers = new Map<Page, number>();
+  w.uint(user.pages.length);
+  let last: Page | null = null;
+  for (const page of user.pages) {
+    numbers.set(page, numbers.size);
+    const flags =
+      (last !== null && last.request === page.request ? SAME_REQUEST : 0) |
+      (last !== null && last.scene === page.scene ? SAME_SCENE : 0) |
+      (last !== null && last.arm === page.arm ? SAME_ARM : 0) |
+      (page.loose ? LOOSE : 0);
+    w.byte(flags);
+    if ((flags & SAME_REQUEST) === 0) w.optional(page.request);
+    if ((flags & SAME_SCENE) === 0) w.optional(page.scene);
+    if ((flags & SAME_ARM) === 0) w.optional(page.arm);
+    last = page;
+    if (page.encoded === null) page.encoded = encodePage(page, names);
+    w.bytes(page.encoded);
+    w.uint(page.visitDays);
+    const { rows } = page;
+    for (let r = 0; r < rows.length; r += ROW) {
+      // the verdict, and how long ago the category was seen
+      const seen = rows[r + 5];
+      if (Number.isNaN(seen)) w.byte(rows[r + 4]);
+      else {
+        w.byte(rows[r + 4] | 8);
+        w.uint(page.time - seen);
+      }
+    }
+  }
+  w.uint(user.actions.length);
+  for (const a of user.actions) {
+    const said = a.said;
+    w.byte(
+      (a.purchase ? PURCHASE : 0) |
+        (a.late ? LATE : 0) |
+        (a.waitsUntil > 0 ? WAITS : 0) |
+        (a.withdrawn ? WITHDRAWN : 0) |
+        (said !== null ? SAID : 0),
+    );
+    w.uint(a.time);
+    w.int(user.openDay - a.day);
+    w.text(a.id);
+    w.text(a.item);
+    w.optional(a.request);
+    w.optional(a.scene);
+    w.optional(a.arm);
+    w.optional(names.name(a.category));
+    w.optional(names.name(a.brand));
+    w.optional(names.name(a.seller));
+    w.byte(a.position === null ? 0 : 1);
+    if (a.position !== null) w.int(a.position);
+    if (a.waitsUntil > 0) w.double(a.waitsUntil);
+    reference(w, numbers, a.page, a.row);
+    verdict(w, a.verdict, a.lastSeen, a.visitDays);
+    w.uint(a.revision + 1);
+    if (said !== null) {
+      reference(w, numbers, said.page, said.row);
+      verdict(w, said.verdict, said.lastSeen, said.visitDays);
+    }
+    w.uint(a.counted === null ? 0 : user.counts.indexOf(a.counted) + 1);
+    w.byte(a.countedRelated ? 1 : 0);
+  }
+  w.uint(user.marks.length);
+  for (const m of user.marks) {
+    w.byte(m.type);
+    w.uint(m.time);
+    w.int(user.openDay - m.day);
+    w.text(m.id);
+    w.optional(m.request);
+    w.optional(m.scene);
+    w.optional(m.arm);
+  }
+  return w.take();
+}
+
+function encodePage(page: Page, names: Dictionary): Buffer {
+  const w = writer;
+  const start = w.length;
+  w.uint(page.time);
+  w.int(page.day);
+  w.text(page.id);
+  w.uint(page.items.length);
+  const { items, rows } = page;
+  for (let i = 0, r = 0; i < items.length; i++, r += ROW) {
+    w.text(items[i]);
+    const position = rows[r + 3];
+    const has =
+      (rows[r] >= 0 ? 1 : 0) |
+      (rows[r + 1] >= 0 ? 2 : 0) |
+      (rows[r + 2] >= 0 ? 4 : 0) |
+      (Number.isNaN(position) ? 0 : 8);
+    w.byte(has);
+    if (rows[r] >= 0) w.text(names.name(rows[r])!);
+    if (rows[r + 1] >= 0) w.text(names.name(rows[r + 1])!);
+    if (rows[r + 2] >= 0) w.text(names.name(rows[r + 2])!);
+    if (!Number.isNaN(position)) w.int(position);
+  }
+  const out = w.slice(start);
+  w.truncate(start);
+  return out;
+}
+
+/** 0: none; 1: an exposure that is no longer kept; else its number and row. */
+function reference(w: Writer, numbers: Map<Page, number>, page: Page | null, row: number): void {
+  if (page === null) w.byte(0);
+  else {
+    const number = numbers.get(page);
+    if (number === undefined) w.byte(1);
+    else {
+      w.uint(number + 2);
+      w.uint(row);
+    }
+  }
+}
+
+function verdict(w: Writer, bits: number, lastSeen: number, visitDays: number): void {
+  w.byte(bits | (Number.isNaN(lastSeen) ? 0 : 8));
+  if (!Number.isNaN(lastSeen)) w.uint(lastSeen);
+  w.uint(visitDays);
+}
+
+/** Stands for an exposure that was dropped because its window is over: the action on it is settled for good. */
+const GONE = new Page(-Infinity, -Infinity, '', null, null, null, [], new Float64Array(ROW));
+
+export function decodeUser(bytes: Buffer, names: Dictionary): User {
+  const r = new Reader(bytes);
+  version(r, "a user's recent log");
+  const user = new User(r.text(), names);
+  user.newest = r.uint();
+  user.openDay = r.int();
+  if (r.byte() === 1) user.floor = r.int();
+  user.forgetAt = r.uint();
+  let day = 0;
+  for (let n = r.uint(); n > 0; n--) user.visitDays.push((day += r.int()));
+  for (let n = r.uint(); n > 0; n--) user.segments.push({ day: user.openDay - r.int(), slot: r.uint() });
+  for (let n = r.uint(); n > 0; n--) {
+    const counts: DayCounts = {
+      day: user.openDay - r.int(),
+      arm: r.optional(),
+      revision: r.uint() - 1,
+      events: r.uint(),
+      exposures: r.uint(),
+      sExposures: r.uint(),
+      clicks: r.uint(),
+      sClicks: r.uint(),
+      purchases: r.uint(),
+      sPurchases: r.uint(),
+      changed: false,
+    };
+    user.counts.push(counts);
+  }
+  let last: Page | null = null;
+  for (let n = r.uint(); n > 0; n--) {
+    const flags = r.byte();
+    const request: string | null = flags & SAME_REQUEST ? last!.request : r.optional();
+    const scene: string | null = flags & SAME_SCENE ? last!.scene : r.optional();
+    const arm: string | null = flags & SAME_ARM ? last!.arm : r.optional();
+    const page = decodePage(r, names, request, scene, arm);
+    page.loose = (flags & LOOSE) !== 0;
+    page.visitDays = r.uint();
+    let related = 0;
+    for (let row = 0; row < page.items.length; row++) {
+      const bits = r.byte();
+      page.decide(row, bits & 7, bits & 8 ? page.time - r.uint() : NaN);
+      if (bits & 7) related++;
+    }
+    page.counted = user.counts.find((c) => c.day === page.day && c.arm === page.arm) ?? null;
+    page.countedRelated = related;
+    user.pages.push(page);
+    last = page;
+  }
+  for (let n = r.uint(); n > 0; n--) {
+    const flags = r.byte();
+    const time = r.uint();
+    const at = user.openDay - r.int();
+    const action = new Action(
+      (flags & PURCHASE) !== 0,
+      time,
+      at,
+      r.text(),
+      r.text(),
+      r.optional(),
+      r.optional(),
+      r.optional(),
+      names.id(r.optional()),
+      names.id(r.optional()),
+      names.id(r.optional()),
+      r.byte() === 0 ? null : r.int(),
+    );
+    action.late = (flags & LATE) !== 0;
+    if (flags & WAITS) {
+      action.waitsUntil = r.double();
+      action.timed = true;
+      user.waiting++;
+    }
+    const of = decodeReference(r, user);
+    action.page = of.page;
+    action.row = of.row;
+    const own = decodeVerdict(r);
+    action.verdict = own.verdict;
+    action.lastSeen = own.lastSeen;
+    action.visitDays = own.visitDays;
+    action.revision = r.uint() - 1;
+    action.withdrawn = (flags & WITHDRAWN) !== 0;
+    if (flags & SAID) action.said = { ...decodeReference(r, user), ...decodeVerdict(r) };
+    const counted = r.uint();
+    action.counted = counted === 0 ? null : user.counts[counted - 1];
+    action.countedRelated = r.byte() === 1;
+    user.actions.push(action);
+  }
+  for (let n = r.uint(); n > 0; n--) {
+    const type = r.byte();
+    const mark = new Mark(type, r.uint(), user.openDay - r.int(), r.text(), r.optional(), r.optional(), r.optional());
+    mark.counted = user.counts.find((c) => c.day === mark.day && c.arm === mark.arm) ?? null;
+    user.marks.push(mark);
+  }
+  return user;
+}
+
+function decodePage(
+  r: Reader,
+  names: Dictionary,
+  request: string | null,
+  scene: string | null,
+  arm: string | null,
+): Page {
+  const start = r.position;
+  const time = r.uint();
+  const day = r.int();
+  const id = r.text();
+  const n = r.uint();
+  const items = new Array<string>(n);
+  const rows = new Float64Array(n * ROW);
+  for (let i = 0, at = 0; i < n; i++, at += ROW) {
+    items[i] = r.text();
+    const has = r.byte();
+    rows[at] = has & 1 ? names.id(r.text()) : -1;
+    rows[at + 1] = has & 2 ? names.id(r.text()) : -1;
+    rows[at + 2] = has & 4 ? names.id(r.text()) : -1;
+    rows[at + 3] = has & 8 ? r.int() : NaN;
+  }
+  const page = new Page(time, day, id, request, scene, arm, items, rows);
+  page.encoded = r.slice(start, r.position);
+  return page;
+}
+
+function decodeReference(r: Reader, user: User): { page: Page | null; row: number } {
+  const number = r.uint();
+  if (number === 0) return { page: null, row: 0 };
+  if (number === 1) return { page: GONE, row: 0 };
+  return { page: user.pages[number - 2], row: r.uint() };
+}
+
+function decodeVerdict(r: Reader): Pick<Said, 'verdict' | 'lastSeen' | 'visitDays'> {
+  const bits = r.byte();
+  return { verdict: bits & 7, lastSeen: bits & 8 ? r.uint() : NaN, visitDays: r.uint() };
+}
+
+/**
+ * A closed day of a user: for each value the newest exposure of that day and the newest by another request, as references
+ * into the day's exposure events.
+ */
+export function encodeDay(pages: readonly Page[], names: Dictionary): Buffer {
+  const seen = new Map<number, { newest: number; other: number }>();
+  for (let p = pages.length - 1; p >= 0; p--) {
+    const { rows, request } = pages[p];
+    for (let r = 0; r < rows.length; r += ROW) {
+      for (let kind = CATEGORY; kind <= SELLER; kind++) {
+        if (rows[r + kind] < 0) continue;
+        const key = rows[r + kind] * 4 + kind;
+        const entry = seen.get(key);
+        if (entry === undefined) seen.set(key, { newest: p, other: -1 });
+        else if (entry.other < 0 && entry.newest !== p && (request === null || pages[entry.newest].request !== request))
+          entry.other = p;
+      }
+    }
+  }
+  const w = writer;
+  w.byte(VERSION);
+  w.uint(pages.length);
+  let time = 0;
+  let request: string | null = null;
+  for (const page of pages) {
+    w.uint(page.time - time);
+    time = page.time;
+    if (page.request !== null && page.request === request) w.byte(2);
+    else w.optional(page.request);
+    request = page.request;
+  }
+  for (const kind of [CATEGORY, BRAND, SELLER]) {
+    let n = 0;
+    for (const key of seen.keys()) if ((key & 3) === kind) n++;
+    w.uint(n);
+    for (const [key, { newest, other }] of seen) {
+      if ((key & 3) !== kind) continue;
+      w.text(names.name(key >> 2)!);
+      w.uint(newest * 2 + (other < 0 ? 0 : 1));
+      if (other >= 0) w.uint(other);
+    }
+  }
+  return w.take();
+}
+
+export function decodeDay(bytes: Buffer, day: number, names: Dictionary, into: Past): void {
+  const r = new Reader(bytes);
+  version(r, 'a closed day');
+  const pages: number[] = [];
+  let time = 0;
+  let request: string | null = null;
+  for (let n = r.uint(); n > 0; n--) {
+    time += r.uint();
+    const mark = r.byte();
+    if (mark !== 2) request = mark === 0 ? null : r.text();
+    pages.push(into.addPage(time, day, request));
+  }
+  for (const kind of [CATEGORY, BRAND, SELLER]) {
+    for (let n = r.uint(); n > 0; n--) {
+      const key = names.id(r.text()) * 4 + kind;
+      const newest = r.uint();
+      if (newest % 2 === 1) into.see(key, pages[r.uint()]);
+      into.see(key, pages[Math.floor(newest / 2)]);
+    }
+  }
+}

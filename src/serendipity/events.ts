@@ -1,0 +1,228 @@
+import { BadRecordError } from '../errors.ts';
+
+/** contracts: the behaviour log. Times are milliseconds since the epoch; ids are opaque strings. */
+export type EventType = 'exposure' | 'click' | 'purchase' | 'search' | 'visit';
+
+export interface BehaviorItem {
+  item_id: string;
+  category_id: string | null;
+  brand_id: string | null;
+  seller_id: string | null;
+  position: number | null;
+  viewable: boolean;
+  price: number | null;
+  quantity: number;
+}
+
+export interface BehaviorEvent {
+  event_id: string;
+  event_type: EventType;
+  event_time: number;
+  user_id: string;
+  request_id: string | null;
+  scene: string | null;
+  arm: string | null;
+  items: BehaviorItem[];
+  query: string | null;
+}
+
+export interface SerendipityLabel {
+  label_id: string;
+  revision: number;
+  withdrawn: boolean;
+  user_id: string;
+  item_id: string;
+  request_id: string | null;
+  scene: string | null;
+  arm: string | null;
+  category_id: string | null;
+  brand_id: string | null;
+  seller_id: string | null;
+  position: number | null;
+  click_time: number;
+  exposure_time: number | null;
+  attribution: 'request' | 'item' | 'none';
+  serendipitous: boolean;
+  novel_category: boolean;
+  novel_brand: boolean;
+  novel_seller: boolean;
+  serendipity_related: boolean;
+  category_last_seen: number | null;
+  visit_days: number;
+  unlabelled: 'no_category' | null;
+}
+
+/** Absolute counts of one user on one day in one arm. `events` is 0 where a revision took the user out of the arm. */
+export interface UserDay {
+  user_id: string;
+  day: string;
+  arm: string | null;
+  revision: number;
+  events: number;
+  exposures: number;
+  s_exposures: number;
+  clicks: number;
+  s_clicks: number;
+  purchases: number;
+  s_purchases: number;
+}
+
+export interface CatalogItem {
+  item_id: string;
+  title: string | null;
+  category_id: string | null;
+  category_path: string[];
+  brand_id: string | null;
+  brand_name: string | null;
+  seller_id: string | null;
+  tags: string[];
+  price: number | null;
+}
+
+/** What the labels need to know of an item, where the event does not say it. */
+export interface ItemFacts {
+  category: string | null;
+  brand: string | null;
+  seller: string | null;
+}
+
+export const itemFacts = (item: CatalogItem): ItemFacts => ({
+  category: item.category_id || null,
+  brand: item.brand_id || null,
+  seller: item.seller_id || null,
+});
+
+const LAST_TIME = 8.64e15; // the last moment that a date can name
+const TYPES = new Set<string>(['exposure', 'click', 'purchase', 'search', 'visit']);
+
+/**
+ * Refuses what no reading of Definition 1 can use. Throws BadRecordError: EMPTY_ID, KEY_MISMATCH, BAD_TIME, FUTURE_EVENT.
+ * `toleranceMs` ahead of `now` is still the present; a replay passes now = Infinity.
+ */
+export function checkEvent(event: BehaviorEvent, key: string, now: number, toleranceMs: number): void {
+  if (event.user_id === '') throw new BadRecordError('EMPTY_ID', 'user_id is empty');
+  if (event.event_id === '') throw new BadRecordError('EMPTY_ID', 'event_id is empty');
+  if (key !== event.user_id) throw new BadRecordError('KEY_MISMATCH', 'the record key is not the event user_id');
+  const time = event.event_time;
+  if (!Number.isInteger(time) || time < 0 || time > LAST_TIME) {
+    throw new BadRecordError('BAD_TIME', `event_time ${time} is not a time`);
+  }
+  if (time > now + toleranceMs) {
+    throw new BadRecordError('FUTURE_EVENT', `event_time is ${time - now} ms ahead of the clock`);
+  }
+  const { items } = event;
+  for (let i = 0; i < items.length; i++) {
+    if (items[i].item_id === '') throw new BadRecordError('EMPTY_ID', `item_id of item ${i} is empty`);
+  }
+}
+
+const optionalText = (value: unknown): boolean => value === undefined || value === null || typeof value === 'string';
+
+/** A BehaviorEvent from parsed JSON, defaults filled in. Throws BadRecordError MALFORMED that names the field. */
+export function eventFromJson(json: unknown): BehaviorEvent {
+  const bad = (what: string): never => {
+    throw new BadRecordError('MALFORMED', what);
+  };
+  if (typeof json !== 'object' || json === null) return bad('not an object');
+  const e = json as Record<string, unknown>;
+  if (typeof e['event_id'] !== 'string') bad('event_id is not a string');
+  if (typeof e['user_id'] !== 'string') bad('user_id is not a string');
+  if (typeof e['event_time'] !== 'number') bad('event_time is not a number');
+  if (!TYPES.has(e['event_type'] as string)) bad('event_type is not one of exposure, click, purchase, search, visit');
+  for (const field of ['request_id', 'scene', 'arm', 'query']) {
+    if (!optionalText(e[field])) bad(`${field} is neither a string nor null`);
+  }
+  const list = e['items'] ?? [];
+  if (!Array.isArray(list)) return bad('items is not an array');
+  const items = list.map((i: Record<string, unknown> | null, at): BehaviorItem => {
+    if (typeof i !== 'object' || i === null || typeof i['item_id'] !== 'string')
+      return bad(`item ${at} has no item_id`);
+    if (!optionalText(i['category_id']) || !optionalText(i['brand_id']) || !optionalText(i['seller_id'])) {
+      bad(`item ${at} has a category, brand or seller that is neither a string nor null`);
+    }
+    const position = (i['position'] ?? null) as number | null;
+    if (position !== null && (!Number.isInteger(position) || position !== (position | 0))) {
+      bad(`item ${at} has a position that is not a 32-bit integer`);
+    }
+    const viewable = i['viewable'] ?? true;
+    if (typeof viewable !== 'boolean') return bad(`item ${at} has a viewable that is not a boolean`);
+    const price = (i['price'] ?? null) as number | null;
+    if (price !== null && typeof price !== 'number') bad(`item ${at} has a price that is not a number`);
+    const quantity = i['quantity'] ?? 1;
+    if (typeof quantity !== 'number' || !Number.isInteger(quantity))
+      return bad(`item ${at} has a quantity that is not an integer`);
+    return {
+      item_id: i['item_id'],
+      category_id: (i['category_id'] ?? null) as string | null,
+      brand_id: (i['brand_id'] ?? null) as string | null,
+      seller_id: (i['seller_id'] ?? null) as string | null,
+      position,
+      viewable,
+      price,
+      quantity,
+    };
+  });
+  return {
+    event_id: e['event_id'] as string,
+    event_type: e['event_type'] as EventType,
+    event_time: e['event_time'] as number,
+    user_id: e['user_id'] as string,
+    request_id: (e['request_id'] ?? null) as string | null,
+    scene: (e['scene'] ?? null) as string | null,
+    arm: (e['arm'] ?? null) as string | null,
+    items,
+    query: (e['query'] ?? null) as string | null,
+  };
+}
+
+/**
+ * One copy of each item: copies that were not seen are dropped first, then the first in the list stays. Of an exposure,
+ * what was not seen is no exposure at all; a click on it is a click all the same.
+ */
+export function distinctItems(event: BehaviorEvent): BehaviorItem[] {
+  const { items } = event;
+  const exposure = event.event_type === 'exposure';
+  let plain = true;
+  for (let i = 0; i < items.length && plain; i++) {
+    if (!items[i].viewable) plain = false;
+    else if (items.length <= 16) {
+      for (let j = 0; j < i; j++) if (items[j].item_id === items[i].item_id) plain = false;
+    } else plain = false;
+  }
+  if (plain) return items;
+  const kept = new Map<string, BehaviorItem>();
+  for (const item of items) {
+    const before = kept.get(item.item_id);
+    if (before === undefined) {
+      if (item.viewable || !exposure) kept.set(item.item_id, item);
+    } else if (item.viewable && !before.viewable) kept.set(item.item_id, item);
+  }
+  return [...kept.values()];
+}
+
+/** Order of ids as UTF-8 bytes. UTF-16 differs from it only where surrogates meet the characters above them. */
+export function compareIds(a: string, b: string): number {
+  if (a === b) return 0;
+  const n = Math.min(a.length, b.length);
+  for (let i = 0; i < n; i++) {
+    let x = a.charCodeAt(i);
+    let y = b.charCodeAt(i);
+    if (x === y) continue;
+    if (x >= 0xd800 && y >= 0xd800) {
+      // a surrogate stands for a character above U+FFFF
+      if (x >= 0xe000) x -= 0x2000;
+      else x += 0x2000;
+      if (y >= 0xe000) y -= 0x2000;
+      else y += 0x2000;
+    }
+    return x - y;
+  }
+  return a.length - b.length;
+}
+
+/** A 32-bit hash of an id: only ever a filter before the whole id is compared. */
+export function hashId(id: string): number {
+  let h = 0x811c9dc5;
+  for (let i = 0; i < id.length; i++) h = Math.imul(h ^ id.charCodeAt(i), 0x01000193);
+  return h | 0;
+}
