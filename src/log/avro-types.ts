@@ -1,0 +1,204 @@
+import { isUtf8 } from 'node:buffer';
+import avsc from 'avsc';
+import { DecodeError } from '../errors.ts';
+
+/**
+ * avsc's types, made strict where avsc trusts its input. It reads past the end of a buffer without a word (the check is
+ * made once, after the record), so a few bytes that claim an array of a billion items keep the process busy for minutes
+ * or fill its memory; and it replaces bad UTF-8. Each override keeps the signature of the method it stands for, which
+ * avsc's type hook allows; test/log/avro.test.ts feeds them what an attacker would.
+ */
+interface Tap {
+  buf: Buffer;
+  pos: number;
+  /** the whole record as Latin-1, made when its first short text is read */
+  whole?: string;
+  readLong(): number;
+  skipLong(): void;
+  writeLong(n: number): void;
+  writeString(s: string): void;
+}
+
+const malformed = (why: string): DecodeError => new DecodeError('MALFORMED', `the record cannot be read: ${why}`);
+
+function length(tap: Tap): number {
+  const n = tap.readLong();
+  if (n < 0 || tap.pos + n > tap.buf.length) throw malformed('a length reaches past its end');
+  return n;
+}
+
+/** V8 copies substrings up to here; a longer one would keep the whole record alive. */
+const SHORT = 12;
+/** A text of a larger record is not worth turning all of it into a string. */
+const SMALL = 4096;
+
+class StrictString extends avsc.types.StringType {
+  _read(tap: Tap): string {
+    const n = length(tap);
+    const buffer = tap.buf;
+    const from = tap.pos;
+    const to = from + n;
+    tap.pos = to;
+    if (n <= SHORT && buffer.length <= SMALL) {
+      // most texts are short ids in ASCII: one call into V8's C++ for all of them instead of one for each
+      let bits = 0;
+      for (let i = from; i < to; i++) bits |= buffer[i]!;
+      if (bits < 0x80) return (tap.whole ??= buffer.toString('latin1')).substring(from, to);
+    }
+    const text = buffer.toString('utf8', from, to);
+    // the replacement character is the only trace of bad bytes, and rare enough to be asked about
+    if (text.includes('\ufffd') && !isUtf8(buffer.subarray(from, to))) {
+      throw new DecodeError('INVALID_UTF8', 'a text of the record is not UTF-8');
+    }
+    return text;
+  }
+
+  _skip(tap: Tap): void {
+    const n = length(tap);
+    tap.pos += n;
+  }
+
+  _write(tap: Tap, value: unknown): void {
+    if (typeof value !== 'string') throw new Error(`not a string: ${JSON.stringify(value)}`);
+    const n = value.length;
+    if (n < 64) {
+      // short and, as it turns out, ASCII: the length is one byte; what goes past the buffer's end is found out later
+      const { buf, pos } = tap;
+      let bits = 0;
+      buf[pos] = n << 1;
+      for (let i = 0; i < n; i++) {
+        const c = value.charCodeAt(i);
+        bits |= c;
+        buf[pos + 1 + i] = c;
+      }
+      if (bits < 0x80) {
+        tap.pos = pos + 1 + n;
+        return;
+      }
+    }
+    // avsc would write half a surrogate pair as it is, which no reader takes for UTF-8
+    tap.writeString(value.isWellFormed() ? value : value.toWellFormed());
+  }
+}
+
+/** The count of a block of an array or map, which holds no more items than bytes. */
+function count(tap: Tap, perItem: number): number {
+  let n = tap.readLong();
+  if (n < 0) {
+    n = -n;
+    length(tap);
+  }
+  if (n * perItem > tap.buf.length - tap.pos) throw malformed(`${n} items in ${tap.buf.length - tap.pos} bytes`);
+  return n;
+}
+
+interface Reads {
+  _read(tap: Tap): unknown;
+  _skip(tap: Tap): void;
+}
+
+class StrictArray extends avsc.types.ArrayType {
+  // `this` may be a resolver, which has itemsType and nothing else of an array
+  _read(tap: Tap): unknown[] {
+    const items = this.itemsType as unknown as Reads;
+    const values: unknown[] = [];
+    for (let n = count(tap, 1); n > 0; n = count(tap, 1)) {
+      while (n-- > 0) values.push(items._read(tap));
+    }
+    return values;
+  }
+
+  _skip(tap: Tap): void {
+    const items = this.itemsType as unknown as Reads;
+    for (let n = count(tap, 1); n > 0; n = count(tap, 1)) {
+      while (n-- > 0) items._skip(tap);
+    }
+  }
+}
+
+class StrictMap extends avsc.types.MapType {
+  _read(tap: Tap): Record<string, unknown> {
+    const values = this.valuesType as Reads;
+    const map: Record<string, unknown> = {};
+    for (let n = count(tap, 1); n > 0; n = count(tap, 1)) {
+      while (n-- > 0) {
+        const key = text._read(tap);
+        const value = values._read(tap);
+        if (key === '__proto__') Object.defineProperty(map, key, { value, enumerable: true, configurable: true });
+        else map[key] = value;
+      }
+    }
+    return map;
+  }
+
+  _skip(tap: Tap): void {
+    const values = this.valuesType as Reads;
+    for (let n = count(tap, 1); n > 0; n = count(tap, 1)) {
+      while (n-- > 0) {
+        text._skip(tap);
+        values._skip(tap);
+      }
+    }
+  }
+}
+
+class StrictEnum extends avsc.types.EnumType {
+  _write(tap: Tap, value: unknown): void {
+    const index = this.symbols.indexOf(value as string);
+    if (index < 0) throw new Error(`not one of ${this.symbols.join(', ')}: ${JSON.stringify(value)}`);
+    tap.writeLong(index);
+  }
+}
+
+class StrictInt extends avsc.types.IntType {
+  _read(tap: Tap): number {
+    const n = tap.readLong();
+    if (n !== (n | 0)) throw malformed(`${n} is no 32-bit integer`);
+    return n;
+  }
+}
+
+/** avsc computes with doubles: further out, an odd number would come back as its even neighbour. */
+const EXACT = 2 ** 52;
+
+class StrictLong extends avsc.types.LongType {
+  _read(tap: Tap): number {
+    const n = tap.readLong();
+    if (n > EXACT || n < -EXACT) throw malformed('a number is too large');
+    return n;
+  }
+
+  _write(tap: Tap, value: unknown): void {
+    if (!Number.isInteger(value) || (value as number) > EXACT || (value as number) < -EXACT) {
+      throw new Error(`not an integer within 2^52: ${String(value)}`);
+    }
+    tap.writeLong(value as number);
+  }
+}
+
+const text = new StrictString();
+const long = new StrictLong();
+const int = new StrictInt();
+
+function hook(schema: unknown, options: unknown): avsc.Type | undefined {
+  if (schema === 'string') return text;
+  if (schema === 'int') return int;
+  if (schema === 'long') return long;
+  if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) return undefined;
+  const { type } = schema as { type?: unknown };
+  if (type === 'string') return text;
+  if (type === 'int') return int;
+  if (type === 'long') return long;
+  if (type === 'array') return new StrictArray(schema as avsc.Schema, options);
+  if (type === 'map') return new StrictMap(schema as avsc.Schema, options);
+  if (type === 'enum') return new StrictEnum(schema as avsc.Schema, options);
+  return undefined;
+}
+
+/** A schema as a type: unions unwrapped, longs as numbers (within 2^52), records without methods. */
+export const avroType = (schema: string | object): avsc.Type =>
+  avsc.Type.forSchema((typeof schema === 'string' ? JSON.parse(schema) : schema) as avsc.Schema, {
+    wrapUnions: false,
+    omitRecordMethods: true,
+    typeHook: hook,
+  });
