@@ -12,6 +12,7 @@ export interface RegistryOptions {
   schemasFolder?: string;
   /** How often a request that may succeed later is made again (with exponential backoff and full jitter). */
   retries?: number;
+  /** of a request, its retries included */
   timeoutMs?: number;
 }
 
