@@ -68,6 +68,8 @@ export interface SinkSpec<V = any> {
   /** the record's key; the forwarded key where absent */
   key?: (value: V) => string;
   internal?: boolean;
+  /** the topic keeps the newest record of a key (cleanup.policy=compact) */
+  compact?: boolean;
 }
 
 export interface ProcessorSpec {
@@ -89,7 +91,10 @@ export interface Processor<V> {
   process(record: StreamRecord<V>): void;
   timerKeys?(timer: Timer, want: Want): void;
   timer?(timer: Timer): void;
-  /** Called once before each commit: the place to forward one summary a key instead of one an event. */
+  /**
+   * Called once before each commit: the place to forward one summary a key instead of one an event. It may read what was
+   * named or written since the last commit.
+   */
   flush?(): void;
 }
 
