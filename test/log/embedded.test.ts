@@ -148,6 +148,26 @@ describe('the embedded log', () => {
     );
   });
 
+  it('keeps what is sent while a commit is under way for the next transaction', async () => {
+    const at = await topic();
+    const producer = log.transactionalProducer({ transactionalId: 'x' });
+    await producer.open();
+    const send = (value: string) => producer.send([{ ...at, key: null, value: Buffer.from(value) }]);
+    await send('one');
+    const [first] = await Promise.all([producer.commit(null), send('two')]);
+    expect(first.written).toEqual([{ ...at, position: 1 }]);
+    expect(shown(await readAll(log, at)).map(([, , value]) => value)).toEqual(['one']);
+    await producer.commit(null);
+    await send('three');
+    // a close decides whatever is under way: both or neither, and nothing is held back by it
+    const last = producer.commit(null).catch(() => null);
+    await producer.close();
+    const committed = await last;
+    const values = shown(await readAll(log, at)).map(([, , value]) => value);
+    expect(values).toEqual(committed === null ? ['one', 'two'] : ['one', 'two', 'three']);
+    expect(await log.admin().offsets('t')).toEqual(await log.admin().offsets('t', 'uncommitted'));
+  });
+
   describe('fencing', () => {
     it('outlives a restart: the epoch of a transactional id only rises', async () => {
       const at = await topic();

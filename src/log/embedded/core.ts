@@ -12,6 +12,8 @@ export interface TransactionalId {
   epoch: number;
   /** what its producer has open */
   open: Transaction | null;
+  /** what its producer has asked to commit, until the writer comes to it */
+  committing: Transaction | null;
 }
 
 interface StoredTopic {
@@ -127,7 +129,11 @@ export class Core {
     for await (const { key, value } of this.#all('g'))
       this.positions.set(key.toString('utf8', 1), value.readDoubleLE(0));
     for await (const { key, value } of this.#all('x')) {
-      this.transactionalIds.set(key.toString('utf8', 1), { epoch: value.readUInt32LE(0), open: null });
+      this.transactionalIds.set(key.toString('utf8', 1), {
+        epoch: value.readUInt32LE(0),
+        open: null,
+        committing: null,
+      });
     }
   }
 

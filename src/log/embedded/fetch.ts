@@ -50,6 +50,8 @@ export async function fetch(
       break;
     }
   }
+  // retention may have come in between, and what it took must not pass for a hole
+  if (from < partition.start) checkPosition(partition, from);
   if (chunks > 0) partition.chunkBytes = Math.max(256, bytes / chunks);
   return { topic: topic.name, partition: index, records, position, end: Math.max(end, partition.end) };
 }

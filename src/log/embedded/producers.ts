@@ -30,6 +30,14 @@ async function drop(core: Core, transaction: Transaction): Promise<void> {
   );
 }
 
+/** Everything undecided of a transactional id, which is no longer its own. */
+function takeOpen(id: TransactionalId): Transaction[] {
+  const taken = [id.open, id.committing].filter((transaction) => transaction !== null);
+  id.open = null;
+  id.committing = null;
+  return taken;
+}
+
 export class EmbeddedProducer implements Producer {
   readonly #core: Core;
   #opened = false;
@@ -79,20 +87,19 @@ export class EmbeddedTransactionalProducer implements TransactionalProducer {
     core.checkOpen();
     if (this.#id !== null) throw new LogError('TRANSACTION_FAILED', `producer ${this.#name} was opened before`);
     let id = core.transactionalIds.get(this.#name);
-    if (id === undefined) core.transactionalIds.set(this.#name, (id = { epoch: 0, open: null }));
+    if (id === undefined) core.transactionalIds.set(this.#name, (id = { epoch: 0, open: null, committing: null }));
     const mine = id;
-    let left: Transaction | null = null;
+    let left: Transaction[] = [];
     await core.writer.submit(
       (changes) => {
         this.#epoch = ++mine.epoch;
-        left = mine.open;
-        mine.open = null;
-        for (const partition of left?.partitions ?? []) changes.touch(partition);
+        left = takeOpen(mine);
+        for (const transaction of left) for (const partition of transaction.partitions) changes.touch(partition);
         const epoch = Buffer.allocUnsafe(4);
         epoch.writeUInt32LE(mine.epoch);
         changes.put(epochKey(this.#name), epoch);
       },
-      () => left?.release(),
+      () => left.forEach((transaction) => transaction.release()),
     );
     this.#id = mine;
     this.#death = null;
@@ -112,8 +119,12 @@ export class EmbeddedTransactionalProducer implements TransactionalProducer {
     const core = this.#core;
     try {
       const id = this.#alive();
+      if (id.committing !== null) throw new LogError('TRANSACTION_FAILED', 'a commit is under way');
       const transaction = id.open;
       if (transaction === null && offsets === null) return { written: [] };
+      // what is sent from now on belongs to the next transaction
+      id.open = null;
+      id.committing = transaction;
       const written = transaction?.written() ?? [];
       const positions = (offsets?.positions ?? []).map((at): [string, number] => [
         groupName(offsets!.group, at.topic, at.partition),
@@ -124,7 +135,7 @@ export class EmbeddedTransactionalProducer implements TransactionalProducer {
           // asked again here: a newer producer's epoch may have been written since
           this.#alive();
           if (transaction !== null) store(core, changes, transaction);
-          id.open = null;
+          id.committing = null;
           for (const [name, position] of positions) {
             const bytes = Buffer.allocUnsafe(8);
             bytes.writeDoubleLE(position);
@@ -176,10 +187,9 @@ export class EmbeddedTransactionalProducer implements TransactionalProducer {
     this.#death ??= death;
     if (!first || this.#core.closed) return death;
     const id = this.#id!;
-    if (id.epoch === this.#epoch && id.open !== null) {
-      const left = id.open;
-      id.open = null;
-      await drop(this.#core, left).catch(() => {});
+    // a commit that the writer comes to later finds its producer dead, so it is dropped here as well
+    if (id.epoch === this.#epoch) {
+      await Promise.all(takeOpen(id).map((transaction) => drop(this.#core, transaction).catch(() => {})));
     }
     return death;
   }

@@ -37,3 +37,12 @@ export function confluentSerdes(options: RegistryOptions): Serdes {
     },
   };
 }
+
+export {
+  type Registered,
+  type SubjectCheck,
+  type TopicSchema,
+  checkCompatibility,
+  registerSchemas,
+} from './subjects.ts';
+export type { RegistryOptions } from './client.ts';
