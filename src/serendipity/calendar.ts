@@ -52,6 +52,22 @@ export class Calendar {
     return Math.floor((time + this.#memoOffset) / DAY);
   }
 
+  /**
+   * The earliest day that `time` or any later moment lies on. It is the day of `time`, but where clocks go back over
+   * midnight (St. John's did, at 00:01): there a minute of Sunday is followed by Saturday again.
+   */
+  lowestFrom(time: number): number {
+    const day = this.dayOf(time);
+    if (this.#format === null) return day;
+    const utcDay = Math.floor(time / DAY);
+    this.dayOf((utcDay + 1) * DAY);
+    const offset = this.#byDay.get(utcDay);
+    if (offset !== null && offset === this.#byDay.get(utcDay + 1)) return day;
+    let lowest = day;
+    for (let after = 1; after <= 18; after++) lowest = Math.min(lowest, this.dayOf(time + after * 10 * MINUTE));
+    return lowest;
+  }
+
   #minuteOffset(time: number): number {
     const minute = Math.floor(time / MINUTE);
     let offset = this.#byMinute.get(minute);

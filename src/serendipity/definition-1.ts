@@ -70,16 +70,22 @@ export function decide(
 /** Time of the newest valid exposure of the value before `time`, by another request, in the window; NaN: none. */
 function lastSeen(user: User, time: number, request: string | null, window: Window, id: number, kind: number): number {
   // first what may still change, newest first; all that has settled is older than any of it
-  const { pages } = user;
-  for (let i = pages.length - 1; i >= 0; i--) {
-    const page = pages[i];
-    if (page.settled) break;
+  const { open } = user;
+  let odd = NaN;
+  for (let i = open.length - 1; i >= 0; i--) {
+    const page = open[i];
     if (page.time >= time || (request !== null && page.request === request)) continue;
     if (page.day > window.to || page.day < window.from) continue;
     const { rows } = page;
-    for (let r = kind; r < rows.length; r += ROW) if (rows[r] === id) return page.time;
+    for (let r = kind; r < rows.length; r += ROW) {
+      if (rows[r] !== id) continue;
+      if (!page.odd) return page.time;
+      if (!(odd >= page.time)) odd = page.time;
+      break;
+    }
   }
-  return user.past!.lastSeen(id * 4 + kind, time, request, window.from, window.to);
+  const past = user.past!.lastSeen(id * 4 + kind, time, request, window.from, window.to);
+  return past >= odd || Number.isNaN(odd) ? past : odd;
 }
 
 /**

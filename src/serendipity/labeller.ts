@@ -10,6 +10,7 @@ import { Action, insertByTime, Mark, Page, ROW, User, type DayCounts, type Said 
 import type { Processor, ProcessorContext, Store, StreamRecord, Table, Timer, Want } from '../stream/topology.ts';
 
 const SIX_HOURS = 21_600_000;
+const DAY = 86_400_000;
 
 export interface LabellerOptions extends Rules {
   timeZone: string;
@@ -75,8 +76,8 @@ export class Labeller implements Processor<BehaviorEvent> {
     const day = this.#calendar.dayOf(time);
     const late = time < user.newest - this.#rules.grace;
     if (late) this.#context.count('late');
-    if (user.openDay === -Infinity) user.openDay = this.#calendar.dayOf(time - this.#rules.grace);
-    user.visit(day);
+    if (user.openDay === -Infinity) user.openDay = this.#calendar.lowestFrom(time - this.#rules.grace);
+    if (user.visit(day)) from = this.#earlierOfLaterDays(user, day, from);
     if (time > user.newest) {
       user.newest = time;
       // before anything is dropped that a waiting click's label rests on
@@ -153,12 +154,13 @@ export class Labeller implements Processor<BehaviorEvent> {
     for (const { day, slot } of user.segments) {
       decodeDay(this.#days.get(dayKey(user.id, slot))!, day, user.names, user.past);
     }
-    const boundary = this.#boundary(user);
+    const settled = user.newest - this.#rules.grace;
+    const lowest = this.#calendar.lowestFrom(settled);
     for (const page of user.pages) {
-      if (page.time >= boundary) break;
+      page.odd = page.loose && this.#isOdd(page);
+      if (!this.#settles(page, settled, lowest)) user.open.push(page);
       // the exposures of closed days are in their segments
-      if (page.day >= user.openDay || page.loose) user.settle(page);
-      else page.settled = true;
+      else if (page.day >= user.openDay || page.loose) user.settle(page);
     }
   }
 
@@ -178,29 +180,45 @@ export class Labeller implements Processor<BehaviorEvent> {
 
   // ---------------------------------------------------------------------------------------------- time goes on
 
-  /** Exposures before it can no longer be preceded by anything that counts. */
-  #boundary(user: User): number {
-    const settled = user.newest - this.#rules.grace;
-    if (this.#rules.today === 'included') return settled;
-    // the day itself is no part of a window: settle it when no window can begin in it
-    const day = this.#calendar.dayOf(settled);
-    const { pages } = user;
-    for (const page of pages) if (page.day >= day) return Math.min(settled, page.time);
-    return settled;
+  /**
+   * Whether an exposure can no longer be preceded by anything that counts, so that `Past` answers for it: it is out of
+   * grace, and no window to come can end before its day.
+   */
+  #settles(page: Page, settled: number, lowest: number): boolean {
+    return (
+      !page.odd && page.time < settled && (this.#rules.today === 'included' ? page.day <= lowest : page.day < lowest)
+    );
+  }
+
+  #isOdd(page: Page): boolean {
+    return this.#calendar.lowestFrom(page.time) < page.day;
+  }
+
+  /** Where clocks go back over midnight, a day that turns out to be visited belongs to windows of earlier exposures too. */
+  #earlierOfLaterDays(user: User, day: number, from: number): number {
+    for (const list of [user.pages, user.actions]) {
+      for (let i = list.length - 1; i >= 0 && list[i].time > from - DAY; i--)
+        if (list[i].day > day) from = Math.min(from, list[i].time);
+    }
+    return from;
   }
 
   /** The user's newest event has moved on: settle, close days, drop what is out of reach. */
   #advance(user: User): void {
     const { grace, attributionWindow, visitDays } = this.#rules;
-    const boundary = this.#boundary(user);
+    const settled = user.newest - grace;
+    const lowest = this.#calendar.lowestFrom(settled);
     const { pages } = user;
-    let first = pages.length;
-    while (first > 0 && !pages[first - 1].settled) first--;
-    for (let i = first; i < pages.length && pages[i].time < boundary; i++) user.settle(pages[i]);
+    if (user.open.length > 0 && user.open[0].time < settled) {
+      user.open = user.open.filter((page) => {
+        if (!this.#settles(page, settled, lowest)) return !page.odd || page.day >= user.floor;
+        user.settle(page);
+        return false;
+      });
+    }
 
     const horizon = user.newest - attributionWindow - grace;
-    const today = this.#calendar.dayOf(user.newest - grace);
-    if (today > user.openDay) this.#closeDays(user, today, visitDays);
+    if (lowest > user.openDay) this.#closeDays(user, lowest, visitDays);
     if (pages.length > 0 && pages[0].time < horizon) {
       user.pages = pages.filter(
         (page) => page.time >= horizon || page.day >= user.openDay || (page.loose && page.day >= user.floor),
@@ -264,14 +282,16 @@ export class Labeller implements Processor<BehaviorEvent> {
     const request = event.request_id || null;
     if (type === 'exposure') {
       const page = Page.of(time, day, id, request, scene, arm, this.#fill(distinctItems(event)), user.names);
-      page.loose = day < user.openDay;
+      page.odd = this.#isOdd(page);
+      page.loose = page.odd || day < user.openDay;
       if (request !== null) this.#watchLength(user, page);
       insertByTime(user.pages, page);
       this.#count(page, user, page.items.length);
       if (late) {
         this.#decidePage(user, page);
-        user.settle(page);
+        if (!page.odd) user.settle(page);
       }
+      if (!late || page.odd) insertByTime(user.open, page);
       return;
     }
     if ((type === 'click' || type === 'purchase') && event.items.length > 0) {
@@ -547,6 +567,7 @@ export class Labeller implements Processor<BehaviorEvent> {
       }
       return false;
     });
+    user.open = user.open.filter((page) => page.id !== id);
     user.marks = user.marks.filter((mark) => {
       if (mark.id !== id) return true;
       if (mark.counted !== null) {

@@ -27,10 +27,10 @@ export class Page {
   readonly rows: Float64Array;
   /** visit days in its window */
   visitDays = 0;
-  /** the rows count in `Past`: nothing that may still come is earlier */
-  settled = false;
   /** came after its day was closed: no day segment holds it, so the recent log keeps it while its day is in reach */
   loose = false;
+  /** an earlier day comes after it (clocks went back over midnight): it never joins `Past`, whose order is that of time */
+  odd = false;
   /** what never changes of it, encoded once */
   encoded: Buffer | null = null;
   counted: DayCounts | null = null;
@@ -255,6 +255,8 @@ export class User {
   visitDays: number[] = [];
   segments: Segment[] = [];
   pages: Page[] = [];
+  /** those of the pages that are not in `past`: something earlier may still come */
+  open: Page[] = [];
   actions: Action[] = [];
   marks: Mark[] = [];
   counts: DayCounts[] = [];
@@ -340,7 +342,6 @@ export class User {
 
   /** The rows of a page join the index of what no later question can change. */
   settle(page: Page): void {
-    page.settled = true;
     const past = this.past!;
     const { rows } = page;
     if (rows.length === 0) return;
