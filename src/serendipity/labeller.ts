@@ -54,12 +54,12 @@ export class Labeller implements Processor<BehaviorEvent> {
     this.#want(timer.key, want);
   }
 
-  /** A user's recent log; and, where it was not in memory, the closed days that it names. */
+  /** A user's recent log; and, where the index over the past is not built yet, the closed days that the log names. */
   #want(key: string, want: Want): void {
+    want('today', key);
     const user = this.#users.peek(key);
-    if (user === undefined) want('today', key);
-    else if (user.past === null || user.names !== this.#dictionary())
-      for (const { slot } of user.segments) want('past', dayKey(key, slot));
+    if (user === undefined || (user.past !== null && user.names === this.#dictionary())) return;
+    for (const { slot } of user.segments) want('past', dayKey(key, slot));
   }
 
   process({ value: event }: StreamRecord<BehaviorEvent>): void {
