@@ -1,0 +1,43 @@
+import { compileOptions } from '../stream/options.ts';
+import type { Config } from './config-schema.ts';
+import { inWordsOfConfig, runtimeOptions } from './runtime-options.ts';
+import { variableOf } from './variables.ts';
+
+/** What no key can say alone. Each runs on a section that is right by itself. */
+export const checks: Record<string, (section: any) => string[]> = {
+  kafka({ sasl, ssl }: Config['kafka']) {
+    const problems: string[] = [];
+    if (sasl.mechanism !== 'none') {
+      if (sasl.username === null) problems.push(`kafka.sasl.username: ${sasl.mechanism} needs one`);
+      if (sasl.password === null && sasl.passwordFile === null) {
+        problems.push(`kafka.sasl.passwordFile: ${sasl.mechanism} needs it, or SERAL_KAFKA_SASL_PASSWORD`);
+      }
+    }
+    if ((ssl.certFile === null) !== (ssl.keyFile === null)) {
+      problems.push('kafka.ssl.certFile, kafka.ssl.keyFile: a client certificate needs both');
+    }
+    if (!ssl.enabled && (ssl.caFile ?? ssl.certFile) !== null) {
+      problems.push('kafka.ssl.enabled: is false, but certificates are named');
+    }
+    return [...problems, ...twoPasswords('kafka.sasl', sasl)];
+  },
+  registry(registry: Config['registry']) {
+    const problems = twoPasswords('registry', registry);
+    if ((registry.username === null) !== (registry.password === null && registry.passwordFile === null)) {
+      problems.push('registry.username, registry.passwordFile: one needs the other');
+    }
+    return problems;
+  },
+  labels({ grace, userTtl, attributionWindow }: Config['labels']) {
+    const needed = attributionWindow + grace;
+    return userTtl > needed ? [] : ['labels.userTtl: must be longer than attributionWindow and grace together'];
+  },
+  runtime(runtime: Config['runtime']) {
+    return compileOptions(runtimeOptions('seral', runtime)).problems.map(inWordsOfConfig);
+  },
+};
+
+function twoPasswords(where: string, at: { password: string | null; passwordFile: string | null }): string[] {
+  if (at.password === null || at.passwordFile === null) return [];
+  return [`${where}.passwordFile: ${variableOf([...where.split('.'), 'password'])} is set too; which one counts?`];
+}

@@ -1,0 +1,210 @@
+/**
+ * Every key of the configuration with its kind and its default; seral.yaml shows the same keys, annotated. A leaf
+ * takes its value as YAML or as the text of an environment variable, so that both roads meet one check.
+ */
+import { z } from 'zod';
+import { LABELS_DEFAULTS } from '../../topologies/labels.ts';
+import { DEFAULTS } from '../stream/options.ts';
+import { parseDuration, parseSize } from './units.ts';
+
+/** A key that holds a value. `parse` gives undefined for what it cannot take. */
+function leaf<T>(what: string, parse: (value: unknown) => T | undefined, fallback: NoInfer<T> | string | number) {
+  return z
+    .unknown()
+    .transform((value, context): T => {
+      const parsed = value === fallback && typeof value !== 'string' ? (value as T) : parse(value);
+      if (parsed !== undefined) return parsed;
+      context.addIssue({ code: 'custom', message: `expected ${what}, got ${JSON.stringify(value)}` });
+      return z.NEVER;
+    })
+    .prefault(fallback as never);
+}
+
+const text = (fallback: string) => leaf('a text', (v) => (typeof v === 'string' && v !== '' ? v : undefined), fallback);
+
+const optionalText = (what = 'a text') =>
+  leaf<string | null>(what, (v) => (v === null ? null : typeof v === 'string' && v !== '' ? v : undefined), null);
+
+const name = (fallback: string) =>
+  leaf(
+    'a name of letters, digits, ".", "_" and "-"',
+    (v) => (typeof v === 'string' && /^[\w.-]{1,100}$/.test(v) ? v : undefined),
+    fallback,
+  );
+
+function integer(value: unknown, min: number, max: number): number | undefined {
+  const number = typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : value;
+  return Number.isSafeInteger(number) && (number as number) >= min && (number as number) <= max
+    ? (number as number)
+    : undefined;
+}
+const int = (min: number, max: number, fallback: number) =>
+  leaf(`a whole number from ${min} to ${max}`, (v) => integer(v, min, max), fallback);
+
+const optionalInt = (min: number, max: number) =>
+  leaf<number | null>(
+    `a whole number from ${min} to ${max}, or nothing`,
+    (v) => (v === null ? null : integer(v, min, max)),
+    null,
+  );
+
+const fraction = (fallback: number) =>
+  leaf(
+    'a number from 0 to 1',
+    (v) => {
+      const number = typeof v === 'string' && v.trim() !== '' ? Number(v) : v;
+      return typeof number === 'number' && number >= 0 && number <= 1 ? number : undefined;
+    },
+    fallback,
+  );
+
+const flag = (fallback: boolean) =>
+  leaf<boolean>(
+    'true or false',
+    (v) => (v === true || v === 'true' ? true : v === false || v === 'false' ? false : undefined),
+    fallback as never,
+  );
+
+const choice = <const T extends string>(values: readonly T[], fallback: NoInfer<T>) =>
+  leaf<T>(`one of ${values.join(', ')}`, (v) => values.find((known) => known === v), fallback);
+
+/** A default may be a number, in milliseconds or bytes: it comes from the code that uses it. */
+const duration = (fallback: string | number) =>
+  leaf<number>('a duration such as 100ms, 10m, 24h or 30d', parseDuration, fallback);
+
+const size = (fallback: string | number) => leaf<number>('a size such as 512KB, 128MB or 1GB', parseSize, fallback);
+
+/** Kafka's -1 is written `forever`. */
+const retention = (fallback: string) =>
+  leaf<number>('a duration such as 24h or 30d, or forever', (v) => (v === 'forever' ? -1 : parseDuration(v)), fallback);
+
+const list = (fallback: string) =>
+  leaf<string[]>(
+    'a list of host:port',
+    (v) => {
+      const items = typeof v === 'string' ? v.split(',').map((item) => item.trim()) : v;
+      if (!Array.isArray(items) || items.length === 0) return undefined;
+      return items.every((item) => typeof item === 'string' && /^[^\s,]+:\d{1,5}$/.test(item)) ? items : undefined;
+    },
+    fallback,
+  );
+
+const url = (fallback: string) =>
+  leaf(
+    'an http or https URL without user or password in it',
+    (v) => {
+      if (typeof v !== 'string' || !URL.canParse(v)) return undefined;
+      const parsed = new URL(v);
+      if (!/^https?:$/.test(parsed.protocol) || parsed.username !== '' || parsed.password !== '') return undefined;
+      return v.replace(/\/+$/, '');
+    },
+    fallback,
+  );
+
+const timeZone = (fallback: string) =>
+  leaf(
+    "a time zone's IANA name such as UTC or Asia/Shanghai",
+    (v) => {
+      try {
+        new Intl.DateTimeFormat('en', { timeZone: v as string });
+        return typeof v === 'string' && v !== '' ? v : undefined;
+      } catch {
+        return undefined;
+      }
+    },
+    fallback,
+  );
+
+/** Secrets never stand in the file: a variable holds the text, or `<key>File` names a file that does. */
+const secret = () => optionalText('a text');
+
+const section = <S extends z.core.$ZodLooseShape>(shape: S) => z.strictObject(shape).prefault({} as never);
+
+export const SECRETS = ['kafka.sasl.password', 'registry.password'] as const;
+
+export const configSchema = z.strictObject({
+  app: name('seral'),
+  log: section({
+    kind: choice(['kafka', 'embedded'], 'kafka'),
+  }),
+  kafka: section({
+    brokers: list('localhost:9092'),
+    clientId: name('seral'),
+    connectionTimeout: duration('10s'),
+    requestTimeout: duration('30s'),
+    ssl: section({
+      enabled: flag(false),
+      caFile: optionalText('the path of a PEM file'),
+      certFile: optionalText('the path of a PEM file'),
+      keyFile: optionalText('the path of a PEM file'),
+    }),
+    sasl: section({
+      mechanism: choice(['none', 'plain', 'scram-sha-256', 'scram-sha-512'], 'none'),
+      username: optionalText(),
+      password: secret(),
+      passwordFile: optionalText('the path of a file'),
+    }),
+  }),
+  embedded: section({
+    path: text('.seral/log'),
+  }),
+  registry: section({
+    url: url('http://localhost:8081'),
+    username: optionalText(),
+    password: secret(),
+    passwordFile: optionalText('the path of a file'),
+  }),
+  topics: section({
+    partitions: int(1, 10_000, 12),
+    replication: optionalInt(1, 100),
+    retention: section({
+      sources: retention('30d'),
+      outputs: retention('30d'),
+      deadLetters: retention('90d'),
+      internal: retention('7d'),
+    }),
+  }),
+  labels: section({
+    visitDays: int(1, 366, LABELS_DEFAULTS.visitDays),
+    today: choice(['included', 'excluded'], LABELS_DEFAULTS.today),
+    timeZone: timeZone(LABELS_DEFAULTS.timeZone),
+    attributionWindow: duration(LABELS_DEFAULTS.attributionWindow),
+    grace: duration(LABELS_DEFAULTS.grace),
+    userTtl: duration(LABELS_DEFAULTS.userTtl),
+    futureTolerance: duration(LABELS_DEFAULTS.futureTolerance),
+  }),
+  // the runtime's own options (src/stream/options.ts) in the units of people; what is not here is for tests
+  runtime: section({
+    stateDir: text('.seral/state'),
+    cache: size(DEFAULTS.cacheBytes),
+    commitInterval: duration(DEFAULTS.commitIntervalMs),
+    commitRecords: int(1, 1e9, DEFAULTS.commitRecords),
+    batchRecords: int(1, 100_000, DEFAULTS.maxBatchRecords),
+    buffered: size(DEFAULTS.maxBufferedBytes),
+    unsent: size(DEFAULTS.maxUnsentBytes),
+    largestOutput: size(DEFAULTS.maxOutputBytes),
+    offsetReset: choice(['earliest', 'latest', 'error'], DEFAULTS.offsetReset),
+    sourceWait: duration(DEFAULTS.sourceWaitMs),
+    deadLetterShare: fraction(DEFAULTS.deadLetterShare),
+    deadLetterWindow: int(1, 1e9, DEFAULTS.deadLetterWindow),
+    wedge: duration(DEFAULTS.wedgeMs),
+    rebuildBudget: int(0, 1e6, DEFAULTS.rebuildBudget),
+    rebuildWindow: duration(DEFAULTS.rebuildWindowMs),
+    registryPatience: duration(DEFAULTS.registryPatienceMs),
+    transactionTimeout: duration(DEFAULTS.transactionTimeoutMs),
+    sessionTimeout: duration(DEFAULTS.sessionTimeoutMs),
+    writeBuffer: size(DEFAULTS.writeBufferBytes),
+    revokeDeadline: duration(DEFAULTS.revokeDeadlineMs),
+    stopDeadline: duration('25s'),
+  }),
+  http: section({
+    host: text('127.0.0.1'),
+    port: int(0, 65_535, 9464),
+  }),
+  logging: section({
+    level: choice(['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'info'),
+    hashUserIds: flag(false),
+  }),
+});
+
+export type Config = z.output<typeof configSchema>;
