@@ -245,7 +245,11 @@ export class Cluster {
   /** The broker, connected and introduced (API versions, authentication). */
   private async connected(broker: Broker): Promise<Broker> {
     if (this.isClosed) throw closedError('the connection to Kafka');
-    if (!broker.isConnected()) await this.open(broker.connectionPool.pool[0]!, () => broker.connect());
+    const [connection] = broker.connectionPool.pool as [Connection];
+    // while the introduction is under way the broker already calls itself connected
+    const opening = this.connecting.get(connection);
+    if (opening !== undefined) await opening;
+    else if (!broker.isConnected()) await this.open(connection, () => introduce(broker, connection));
     return broker;
   }
 
@@ -265,6 +269,16 @@ async function hangUp(connection: Connection, error: Error): Promise<void> {
   connection.rejectRequests(error);
   await connection.disconnect();
   connection.socket?.destroy();
+}
+
+/** One that fails halfway would be left connected and never introduced. */
+async function introduce(broker: Broker, connection: Connection): Promise<void> {
+  try {
+    await broker.connect();
+  } catch (error) {
+    await hangUp(connection, error as Error);
+    throw error;
+  }
 }
 
 const metadataProtocol =
