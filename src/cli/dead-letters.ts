@@ -167,12 +167,12 @@ export async function replayDeadLetters(log: Log, topic: string, options: Replay
       else report.skipped.push({ letter, why });
     }
     if (letters.length === 0) return report;
-    if (mended !== undefined && letters.length > 1) {
-      throw new UsageError(
-        `a mended value is for one record, but ${letters.length} are selected: name one by --offset`,
-      );
+    if ((mended !== undefined || key !== undefined) && letters.length > 1) {
+      throw new UsageError(`what is mended is one record, but ${letters.length} are selected: name one by --offset`);
     }
-    const value = mended === undefined ? undefined : await encodeMended(letters[0]!, mended);
+    const changes: Partial<OutRecord> = {};
+    if (mended !== undefined) changes.value = await encodeMended(letters[0]!, mended);
+    if (key !== undefined) changes.key = encodeKey(key);
     await createReplayedTopic(log, topic);
     for (let at = 0; at < letters.length; at += RECORDS_PER_TRANSACTION) {
       const some = letters.slice(at, at + RECORDS_PER_TRANSACTION);
