@@ -6,10 +6,6 @@ export class Writer {
   #buffer = Buffer.allocUnsafe(16_384);
   #at = 0;
 
-  get length(): number {
-    return this.#at;
-  }
-
   #room(bytes: number): void {
     if (this.#at + bytes <= this.#buffer.length) return;
     const grown = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, this.#at + bytes));
@@ -83,24 +79,10 @@ export class Writer {
     }
   }
 
-  bytes(value: Buffer): void {
-    this.#room(value.length);
-    this.#at += value.copy(this.#buffer, this.#at);
-  }
-
-  /** A copy of what was written from `from` on. */
-  slice(from: number): Buffer {
-    return Buffer.from(this.#buffer.subarray(from, this.#at));
-  }
-
-  /** Goes back to where it stood at `length`. */
-  truncate(length: number): void {
-    this.#at = length;
-  }
-
   /** A copy of all that was written; the writer is empty again. */
   take(): Buffer {
-    const out = Buffer.from(this.#buffer.subarray(0, this.#at));
+    const out = Buffer.allocUnsafe(this.#at);
+    this.#buffer.copy(out, 0, 0, this.#at);
     this.#at = 0;
     return out;
   }
@@ -112,14 +94,6 @@ export class Reader {
 
   constructor(buffer: Buffer) {
     this.#buffer = buffer;
-  }
-
-  get position(): number {
-    return this.#at;
-  }
-
-  get done(): boolean {
-    return this.#at >= this.#buffer.length;
   }
 
   byte(): number {
@@ -160,9 +134,5 @@ export class Reader {
 
   optional(): string | null {
     return this.byte() === 0 ? null : this.text();
-  }
-
-  slice(from: number, to: number): Buffer {
-    return Buffer.from(this.#buffer.subarray(from, to));
   }
 }

@@ -86,8 +86,7 @@ export function encodeUser(user: User): Buffer {
     if ((flags & SAME_SCENE) === 0) w.optional(page.scene);
     if ((flags & SAME_ARM) === 0) w.optional(page.arm);
     last = page;
-    if (page.encoded === null) page.encoded = encodePage(page, names);
-    w.bytes(page.encoded);
+    encodePage(w, page, names);
     w.uint(page.visitDays);
     const { rows } = page;
     for (let r = 0; r < rows.length; r += ROW) {
@@ -146,9 +145,7 @@ export function encodeUser(user: User): Buffer {
   return w.take();
 }
 
-function encodePage(page: Page, names: Dictionary): Buffer {
-  const w = writer;
-  const start = w.length;
+function encodePage(w: Writer, page: Page, names: Dictionary): void {
   w.uint(page.time);
   w.int(page.day);
   w.text(page.id);
@@ -168,9 +165,6 @@ function encodePage(page: Page, names: Dictionary): Buffer {
     if (rows[r + 2] >= 0) w.text(names.name(rows[r + 2])!);
     if (!Number.isNaN(position)) w.int(position);
   }
-  const out = w.slice(start);
-  w.truncate(start);
-  return out;
 }
 
 /** 0: none; 1: an exposure that is no longer kept; else its number and row. */
@@ -297,7 +291,6 @@ function decodePage(
   scene: string | null,
   arm: string | null,
 ): Page {
-  const start = r.position;
   const time = r.uint();
   const day = r.int();
   const id = r.text();
@@ -312,9 +305,7 @@ function decodePage(
     rows[at + 2] = has & 4 ? names.id(r.text()) : -1;
     rows[at + 3] = has & 8 ? r.int() : NaN;
   }
-  const page = new Page(time, day, id, request, scene, arm, items, rows);
-  page.encoded = r.slice(start, r.position);
-  return page;
+  return new Page(time, day, id, request, scene, arm, items, rows);
 }
 
 function decodeReference(r: Reader, user: User): { page: Page | null; row: number } {
@@ -334,20 +325,7 @@ function decodeVerdict(r: Reader): Pick<Said, 'verdict' | 'lastSeen' | 'visitDay
  * into the day's exposure events.
  */
 export function encodeDay(pages: readonly Page[], names: Dictionary): Buffer {
-  const seen = new Map<number, { newest: number; other: number }>();
-  for (let p = pages.length - 1; p >= 0; p--) {
-    const { rows, request } = pages[p];
-    for (let r = 0; r < rows.length; r += ROW) {
-      for (let kind = CATEGORY; kind <= SELLER; kind++) {
-        if (rows[r + kind] < 0) continue;
-        const key = rows[r + kind] * 4 + kind;
-        const entry = seen.get(key);
-        if (entry === undefined) seen.set(key, { newest: p, other: -1 });
-        else if (entry.other < 0 && entry.newest !== p && (request === null || pages[entry.newest].request !== request))
-          entry.other = p;
-      }
-    }
-  }
+  const { keys, newest, other } = newestOfDay(pages);
   const w = writer;
   w.byte(VERSION);
   w.uint(pages.length);
@@ -360,18 +338,56 @@ export function encodeDay(pages: readonly Page[], names: Dictionary): Buffer {
     else w.optional(page.request);
     request = page.request;
   }
-  for (const kind of [CATEGORY, BRAND, SELLER]) {
+  for (let kind = CATEGORY; kind <= SELLER; kind++) {
     let n = 0;
-    for (const key of seen.keys()) if ((key & 3) === kind) n++;
+    for (const key of keys) if ((key & 3) === kind) n++;
     w.uint(n);
-    for (const [key, { newest, other }] of seen) {
-      if ((key & 3) !== kind) continue;
-      w.text(names.name(key >> 2)!);
-      w.uint(newest * 2 + (other < 0 ? 0 : 1));
-      if (other >= 0) w.uint(other);
+    for (let i = 0; i < keys.length; i++) {
+      if ((keys[i] & 3) !== kind) continue;
+      w.text(names.name(keys[i] >> 2)!);
+      w.uint(newest[i] * 2 + (other[i] < 0 ? 0 : 1));
+      if (other[i] >= 0) w.uint(other[i]);
     }
   }
   return w.take();
+}
+
+let table = new Int32Array(256);
+
+/** For each value of a day the number of the page that showed it last, and of the last one by another request (-1: none). */
+function newestOfDay(pages: readonly Page[]): { keys: number[]; newest: number[]; other: number[] } {
+  let rows = 0;
+  for (const page of pages) rows += page.items.length;
+  let bits = 6;
+  while (1 << bits < rows * 6) bits++;
+  if (table.length < 1 << bits) table = new Int32Array(1 << bits);
+  const mask = (1 << bits) - 1;
+  table.fill(0, 0, 1 << bits);
+  const keys: number[] = [];
+  const newest: number[] = [];
+  const other: number[] = [];
+  for (let p = pages.length - 1; p >= 0; p--) {
+    const page = pages[p];
+    for (let r = 0; r < page.rows.length; r += ROW) {
+      for (let kind = CATEGORY; kind <= SELLER; kind++) {
+        const id = page.rows[r + kind];
+        if (id < 0) continue;
+        const key = id * 4 + kind;
+        let at = Math.imul(key, 0x9e3779b1) >>> (32 - bits);
+        while (table[at] !== 0 && keys[table[at] - 1] !== key) at = (at + 1) & mask;
+        if (table[at] === 0) {
+          table[at] = keys.push(key);
+          newest.push(p);
+          other.push(-1);
+          continue;
+        }
+        const entry = table[at] - 1;
+        if (other[entry] >= 0 || newest[entry] === p) continue;
+        if (page.request === null || pages[newest[entry]].request !== page.request) other[entry] = p;
+      }
+    }
+  }
+  return { keys, newest, other };
 }
 
 export function decodeDay(bytes: Buffer, day: number, names: Dictionary, into: Past): void {

@@ -116,63 +116,51 @@ export function checkEvent(event: BehaviorEvent, key: string, now: number, toler
   }
 }
 
-const optionalText = (value: unknown): boolean => value === undefined || value === null || typeof value === 'string';
-
-/** A BehaviorEvent from parsed JSON, defaults filled in. Throws BadRecordError MALFORMED that names the field. */
+/**
+ * Makes a BehaviorEvent of parsed JSON, in place: what is missing gets its default, what is unknown stays unread. Throws
+ * BadRecordError MALFORMED that names the field.
+ */
 export function eventFromJson(json: unknown): BehaviorEvent {
-  const bad = (what: string): never => {
-    throw new BadRecordError('MALFORMED', what);
-  };
   if (typeof json !== 'object' || json === null) return bad('not an object');
-  const e = json as Record<string, unknown>;
-  if (typeof e['event_id'] !== 'string') bad('event_id is not a string');
-  if (typeof e['user_id'] !== 'string') bad('user_id is not a string');
-  if (typeof e['event_time'] !== 'number') bad('event_time is not a number');
-  if (!TYPES.has(e['event_type'] as string)) bad('event_type is not one of exposure, click, purchase, search, visit');
-  for (const field of ['request_id', 'scene', 'arm', 'query']) {
-    if (!optionalText(e[field])) bad(`${field} is neither a string nor null`);
-  }
-  const list = e['items'] ?? [];
-  if (!Array.isArray(list)) return bad('items is not an array');
-  const items = list.map((i: Record<string, unknown> | null, at): BehaviorItem => {
-    if (typeof i !== 'object' || i === null || typeof i['item_id'] !== 'string')
-      return bad(`item ${at} has no item_id`);
-    if (!optionalText(i['category_id']) || !optionalText(i['brand_id']) || !optionalText(i['seller_id'])) {
-      bad(`item ${at} has a category, brand or seller that is neither a string nor null`);
-    }
-    const position = (i['position'] ?? null) as number | null;
-    if (position !== null && (!Number.isInteger(position) || position !== (position | 0))) {
-      bad(`item ${at} has a position that is not a 32-bit integer`);
-    }
-    const viewable = i['viewable'] ?? true;
-    if (typeof viewable !== 'boolean') return bad(`item ${at} has a viewable that is not a boolean`);
-    const price = (i['price'] ?? null) as number | null;
-    if (price !== null && typeof price !== 'number') bad(`item ${at} has a price that is not a number`);
-    const quantity = i['quantity'] ?? 1;
-    if (typeof quantity !== 'number' || !Number.isInteger(quantity))
-      return bad(`item ${at} has a quantity that is not an integer`);
-    return {
-      item_id: i['item_id'],
-      category_id: (i['category_id'] ?? null) as string | null,
-      brand_id: (i['brand_id'] ?? null) as string | null,
-      seller_id: (i['seller_id'] ?? null) as string | null,
-      position,
-      viewable,
-      price,
-      quantity,
-    };
-  });
-  return {
-    event_id: e['event_id'] as string,
-    event_type: e['event_type'] as EventType,
-    event_time: e['event_time'] as number,
-    user_id: e['user_id'] as string,
-    request_id: (e['request_id'] ?? null) as string | null,
-    scene: (e['scene'] ?? null) as string | null,
-    arm: (e['arm'] ?? null) as string | null,
-    items,
-    query: (e['query'] ?? null) as string | null,
-  };
+  const e = json as Record<keyof BehaviorEvent, unknown>;
+  if (typeof e.event_id !== 'string') bad('event_id is not a string');
+  if (typeof e.user_id !== 'string') bad('user_id is not a string');
+  if (typeof e.event_time !== 'number') bad('event_time is not a number');
+  if (!TYPES.has(e.event_type as string)) bad('event_type is not one of exposure, click, purchase, search, visit');
+  e.request_id = optionalText(e.request_id, 'request_id');
+  e.scene = optionalText(e.scene, 'scene');
+  e.arm = optionalText(e.arm, 'arm');
+  e.query = optionalText(e.query, 'query');
+  e.items ??= [];
+  if (!Array.isArray(e.items)) return bad('items is not an array');
+  for (const item of e.items) itemFromJson(item);
+  return json as BehaviorEvent;
+}
+
+function itemFromJson(json: unknown): void {
+  if (typeof json !== 'object' || json === null) return bad('an item is not an object');
+  const i = json as Record<keyof BehaviorItem, unknown>;
+  if (typeof i.item_id !== 'string') bad('item_id of an item is not a string');
+  i.category_id = optionalText(i.category_id, 'category_id');
+  i.brand_id = optionalText(i.brand_id, 'brand_id');
+  i.seller_id = optionalText(i.seller_id, 'seller_id');
+  i.position ??= null;
+  if (i.position !== null && i.position !== ((i.position as number) | 0)) bad('position is not a 32-bit integer');
+  i.viewable ??= true;
+  if (typeof i.viewable !== 'boolean') bad('viewable is not a boolean');
+  i.price ??= null;
+  if (i.price !== null && typeof i.price !== 'number') bad('price is not a number');
+  i.quantity ??= 1;
+  if (i.quantity !== ((i.quantity as number) | 0)) bad('quantity is not a 32-bit integer');
+}
+
+function optionalText(value: unknown, field: string): string | null {
+  if (typeof value === 'string') return value;
+  return value === undefined || value === null ? null : bad(`${field} is neither a string nor null`);
+}
+
+function bad(what: string): never {
+  throw new BadRecordError('MALFORMED', what);
 }
 
 /**

@@ -31,8 +31,6 @@ export class Page {
   loose = false;
   /** an earlier day comes after it (clocks went back over midnight): it never joins `Past`, whose order is that of time */
   odd = false;
-  /** what never changes of it, encoded once */
-  encoded: Buffer | null = null;
   counted: DayCounts | null = null;
   countedRelated = 0;
 
@@ -73,9 +71,10 @@ export class Page {
     for (let i = 0, at = 0; i < n; i++, at += ROW) {
       const item = items[i];
       ids[i] = item.item_id;
-      rows[at] = names.id(item.category_id);
-      rows[at + 1] = names.id(item.brand_id);
-      rows[at + 2] = names.id(item.seller_id);
+      const known = names.ofItem(item);
+      rows[at] = known.category;
+      rows[at + 1] = known.brand;
+      rows[at + 2] = known.seller;
       rows[at + POSITION] = item.position ?? NaN;
     }
     return new Page(time, day, id, request, scene, arm, ids, rows);
