@@ -1,0 +1,168 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { dlqCommand } from '../../src/cli/commands/dlq.ts';
+import { explainCommand } from '../../src/cli/commands/explain.ts';
+import { UsageError } from '../../src/errors.ts';
+import { embeddedLog } from '../../src/log/embedded/index.ts';
+import type { Log } from '../../src/log/port.ts';
+import { embeddedSerdes } from '../../src/log/registry/embedded.ts';
+import { deadRecord } from '../../src/stream/dead-letters.ts';
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'seral-commands-'));
+  vi.stubEnv('SERAL_LOG_KIND', 'embedded');
+  vi.stubEnv('SERAL_EMBEDDED_PATH', join(folder, 'log'));
+});
+
+afterEach(async () => {
+  vi.restoreAllMocks();
+  vi.unstubAllEnvs();
+  await rm(folder, { recursive: true });
+});
+
+/** The log, for as long as no command has it. */
+async function onLog<T>(use: (log: Log) => Promise<T>): Promise<T> {
+  const log = await embeddedLog({ path: join(folder, 'log') });
+  try {
+    return await use(log);
+  } finally {
+    await log.close();
+  }
+}
+
+async function seral(...argv: string[]): Promise<string> {
+  const program = new Command('seral').option('--config <file>').exitOverride();
+  explainCommand(program);
+  dlqCommand(program);
+  let out = '';
+  const write = vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
+    out += String(chunk);
+    return true;
+  });
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+  } finally {
+    write.mockRestore();
+  }
+  return out;
+}
+
+const label = {
+  label_id: 'e1#i1',
+  user_id: 'u1',
+  item_id: 'i1',
+  category_id: 'c',
+  click_time: 1000,
+  exposure_time: 900,
+  attribution: 'request',
+  serendipitous: true,
+  novel_category: true,
+  novel_brand: false,
+  novel_seller: false,
+  serendipity_related: true,
+  visit_days: 1,
+};
+
+async function writeLabels(labels: object[]): Promise<void> {
+  await onLog(async (log) => {
+    const admin = log.admin();
+    await admin.create([{ topic: 'serendipity.labels', partitions: 2 }]);
+    await admin.close();
+    const serdes = await embeddedSerdes();
+    const serde = await serdes.serde('serendipity.labels', 'SerendipityLabel');
+    const producer = log.producer();
+    await producer.open();
+    const records = labels.map((one) => ({
+      topic: 'serendipity.labels',
+      key: Buffer.from('u1'),
+      value: serde.encode(one),
+    }));
+    await producer.send(records);
+    await producer.close();
+    await serdes.close();
+  });
+}
+
+describe('seral explain', () => {
+  test('says so where there are no labels', async () => {
+    expect(await seral('explain', 'u1')).toMatch(/^no labels of u1 in serendipity.labels/);
+  });
+
+  test('prints the last sentences, in order of time, or JSON', async () => {
+    await writeLabels([3, 1, 2].map((time) => ({ ...label, label_id: `e${time}#i1`, click_time: time * 86_400_000 })));
+    const lines = (await seral('explain', 'u1', 'i1', '--limit', '2')).trim().split('\n');
+    expect(lines.map((line) => line.slice(0, 31))).toEqual([
+      'u1 clicked i1 on 1970-01-03: se',
+      'u1 clicked i1 on 1970-01-04: se',
+    ]);
+    const [last] = (await seral('explain', 'u1', '--limit', '1', '--format', 'json')).trim().split('\n');
+    expect(JSON.parse(last!)).toMatchObject({ label_id: 'e3#i1', explanation: lines[1] });
+  });
+});
+
+describe('seral dlq', () => {
+  const dead = (offset: number, code: string) =>
+    deadRecord(
+      'behavior.events',
+      { offset, timestamp: 1, key: Buffer.from('u1'), value: Buffer.from('bytes') },
+      { code, error: 'why' },
+      { to: 'labels.dlq', partition: 0, now: offset * 1000, maxBytes: 100 },
+    );
+
+  beforeEach(async () => {
+    await onLog(async (log) => {
+      const admin = log.admin();
+      await admin.create([
+        { topic: 'labels.dlq', partitions: 1 },
+        { topic: 'behavior.events', partitions: 1 },
+      ]);
+      await admin.close();
+      const producer = log.producer();
+      await producer.open();
+      await producer.send([dead(7, 'MALFORMED'), dead(8, 'EMPTY_ID')]);
+      await producer.close();
+    });
+  });
+
+  test('lists what was refused, and from where', async () => {
+    const lines = (await seral('dlq', 'list', 'labels')).trim().split('\n');
+    expect(lines).toHaveLength(3);
+    expect(lines[1]).toMatch(/^0:0 +1970-01-01T00:00:07.000Z +MALFORMED +behavior.events 0:7 +u1 +why$/);
+    const json = JSON.parse(await seral('dlq', 'list', 'labels', '--code', 'EMPTY_ID', '--format', 'json'));
+    expect(json).toEqual({
+      partition: 0,
+      offset: 1,
+      code: 'EMPTY_ID',
+      error: 'why',
+      time: '1970-01-01T00:00:08.000Z',
+      source: { topic: 'behavior.events', partition: 0, offset: 8 },
+      timer: null,
+      truncated: null,
+      key: 'u1',
+      value_base64: Buffer.from('bytes').toString('base64'),
+      replayed: false,
+    });
+    expect(await seral('dlq', 'list', 'labels', '--code', 'X')).toBe('no dead letters of code X in labels.dlq\n');
+  });
+
+  test('brings a mended one back, once', async () => {
+    const file = join(folder, 'mended.json');
+    await writeFile(file, JSON.stringify({ event_id: 'e', event_type: 'visit', event_time: 5, user_id: 'u1' }));
+    const mend = ['dlq', 'replay', 'labels', '--offset', '0:1', '--value-file', file];
+    expect(await seral(...mend)).toBe('0:1 (EMPTY_ID) sent to behavior.events\n1 sent back, 0 left, of labels.dlq\n');
+    expect(await seral(...mend)).toBe(
+      '0:1 (EMPTY_ID) left: it was replayed before\n0 sent back, 1 left, of labels.dlq\n',
+    );
+    expect(await seral('dlq', 'list', 'labels')).toMatch(/0:1 .* yes +why/);
+  });
+
+  test('refuses a file that is no JSON, and a topology that is not there', async () => {
+    await expect(seral('dlq', 'replay', 'labels', '--value-file', folder)).rejects.toThrow(UsageError);
+    await expect(seral('dlq', 'list', 'labls')).rejects.toThrow('labels');
+  });
+});
