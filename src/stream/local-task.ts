@@ -4,8 +4,9 @@
  * and the input since then runs again without it; so outputs are handed over only at a commit.
  * The test driver and the file replay are made of it.
  */
-import { DecodeError, SeralError, TopologyError, BadRecordError, messageOf } from '../errors.ts';
+import { BadRecordError, DecodeError, TopologyError, type SeralError } from '../errors.ts';
 import { TIMERS, type CompiledSource, type CompiledTopology } from './compile.ts';
+import { failureOf } from './dead-letters.ts';
 import { Engine, Item, ProcessingError, type EngineHost, type Output } from './engine.ts';
 import { prefixOf, type StateBackend } from './state-db.ts';
 import { State } from './state.ts';
@@ -227,6 +228,7 @@ export class LocalTask {
   /** Remembers what broke the step and goes back to the last commit. */
   #condemn(error: unknown): void {
     if (!(error instanceof ProcessingError) || error.item === null) throw error;
+    if (error.item.timer === null && error.item.source === null) throw error;
     if (this.#options.strict === true && error.cause instanceof TopologyError) throw error.cause;
     const { item } = error;
     if (item.timer !== null) {
@@ -251,10 +253,6 @@ export class LocalTask {
   #createEngine(streamTime: number): Engine {
     return new Engine(this.#options.topology, this.state, this.#timers, this.#host, streamTime);
   }
-}
-
-export function failureOf(error: unknown): { code: string; error: string } {
-  return { code: error instanceof SeralError ? error.code : 'PROCESSOR_FAILED', error: messageOf(error) };
 }
 
 function guard(round: number): void {

@@ -1,0 +1,307 @@
+/**
+ * A process's part in a topology: a member of the group, one task for each partition number it is given, the global
+ * tables. Several topologies in a process are several workers.
+ *
+ *   const worker = new Worker({ topology, log, serdes, options, metrics, logger, now: Date.now, random: Math.random,
+ *                               onFatal: (error) => ... });
+ *   await worker.start();
+ *   ... worker.live(), worker.ready(), worker.status()
+ *   await worker.stop();
+ *
+ * Log and serdes belong to the caller, who closes them after `stop`.
+ */
+import { ConfigError, SeralError, TaskError, TopologyError, messageOf } from '../errors.ts';
+import type { GroupConsumer, Log, LogAdmin, TopicPartition } from '../log/port.ts';
+import type { Serde, Serdes } from '../log/serde.ts';
+import { compile, TIMERS, type CompiledTopology } from './compile.ts';
+import type { Logger } from './logger.ts';
+import type { Metrics } from './metrics.ts';
+import { namesOf, type Names } from './names.ts';
+import { compileOptions, type CompiledOptions, type RuntimeOptions } from './options.ts';
+import { pause } from './state-db.ts';
+import { GlobalTable } from './tables.ts';
+import type { Clock, TaskContext } from './task-context.ts';
+import { Task, type TaskStatus } from './task.ts';
+import type { Topology } from './topology.ts';
+
+export interface WorkerOptions {
+  topology: Topology;
+  log: Log;
+  serdes: Serdes;
+  options: RuntimeOptions;
+  metrics: Metrics;
+  logger: Logger;
+  now: () => number;
+  random: () => number;
+  /** the clock that `check` sees, where it is not `now` */
+  checkNow?: () => number;
+  /** A task has failed for good, or the consumer has died. Told once; the owner stops the worker. */
+  onFatal: (error: Error) => void;
+}
+
+export interface WorkerStatus {
+  topology: string;
+  live: boolean;
+  ready: boolean;
+  tables: { name: string; rows: number; ready: boolean }[];
+  tasks: TaskStatus[];
+  error: string | null;
+}
+
+const ENDS_EVERY_MS = 5000;
+
+/** Life: new → starting (topics checked, tables loading) → running → stopped; a fatal error leaves it to be stopped. */
+export class Worker {
+  readonly #given: WorkerOptions;
+  readonly #topology: CompiledTopology;
+  readonly #options: CompiledOptions;
+  readonly #names: Names;
+  readonly #clock: Clock;
+  readonly #admin: LogAdmin;
+  readonly #tables: GlobalTable[] = [];
+  readonly #tasks = new Map<number, Task>();
+  /** tasks that are on their way out, by partition */
+  readonly #leaving = new Map<number, Promise<void>>();
+  readonly #stop = new AbortController();
+  #consumer: GroupConsumer | null = null;
+  #sourceSerdes = new Map<string, Serde<unknown>>();
+  #sinkSerdes = new Map<string, Serde<unknown>>();
+  #assigned = false;
+  #fatal: Error | null = null;
+  #following: Promise<void> | null = null;
+  #stopped: Promise<void> | null = null;
+
+  /** Throws ConfigError or TopologyError, each naming all it finds. */
+  constructor(given: WorkerOptions) {
+    const { options, problems } = compileOptions(given.options);
+    if (problems.length > 0) throw new ConfigError(problems);
+    this.#given = given;
+    this.#options = options;
+    this.#topology = compile(given.topology);
+    this.#names = namesOf(given.topology.name, options);
+    this.#clock = {
+      now: given.now,
+      checkNow: given.checkNow ?? given.now,
+      random: given.random,
+      elapsed: () => performance.now(),
+    };
+    this.#admin = given.log.admin();
+  }
+
+  /** Resolves when the group has given it its first partitions. Whatever it throws, `stop` is still to be called. */
+  async start(): Promise<void> {
+    const { log, serdes } = this.#given;
+    const { sources, sinks, tables } = this.#topology;
+    await this.#checkTopics();
+    for (const { spec } of sources) {
+      this.#sourceSerdes.set(spec.name, await serdes.serde(this.#names.subjectTopic(spec), spec.schema));
+    }
+    for (const { spec } of sinks) {
+      this.#sinkSerdes.set(spec.name, await serdes.serde(this.#names.subjectTopic(spec), spec.schema));
+    }
+    for (const spec of tables) {
+      const serde = await serdes.serde(spec.topic, spec.schema);
+      this.#tables.push(new GlobalTable({ spec, serde, log, admin: this.#admin, logger: this.#given.logger }));
+    }
+    await Promise.all(this.#tables.map((table) => table.loaded));
+    if (this.#stop.signal.aborted) return;
+    const consumer = log.groupConsumer({
+      group: this.#names.group,
+      topics: sources.map(({ spec }) => this.#names.source(spec)),
+      sessionTimeoutMs: this.#options.sessionTimeoutMs,
+    });
+    this.#consumer = consumer;
+    this.#following = this.#followEnds();
+    await consumer.run({
+      assigned: ({ partitions, restarted }) => this.#onAssigned(partitions, restarted),
+      batch: (batch) => this.#tasks.get(batch.partition)?.offer(batch) ?? Promise.resolve(),
+      crashed: (error) => this.#fail(error),
+    });
+  }
+
+  /** False when a restart would help: the consumer died, a task failed, or one stands still though there is work. */
+  live(): boolean {
+    return this.#fatal === null && ![...this.#tasks.values()].some((task) => task.wedged);
+  }
+
+  /** True when all that was assigned is being processed. */
+  ready(): boolean {
+    if (!this.#assigned || this.#fatal !== null || this.#stop.signal.aborted) return false;
+    return this.#tables.every((table) => table.ready) && [...this.#tasks.values()].every((t) => t.state === 'running');
+  }
+
+  status(): WorkerStatus {
+    return {
+      topology: this.#topology.name,
+      live: this.live(),
+      ready: this.ready(),
+      tables: this.#tables.map(({ name, size, ready }) => ({ name, rows: size, ready })),
+      tasks: [...this.#tasks.values()].map((task) => task.status()).sort((a, b) => a.partition - b.partition),
+      error: this.#fatal === null ? null : messageOf(this.#fatal),
+    };
+  }
+
+  /** Ends in peace: micro-batches in hand are finished and committed, everything is released. Idempotent. */
+  stop(): Promise<void> {
+    return (this.#stopped ??= this.#end());
+  }
+
+  async #end(): Promise<void> {
+    this.#stop.abort();
+    this.#revoke([...this.#tasks.values()]);
+    await Promise.all(this.#leaving.values());
+    await this.#consumer?.stop();
+    await this.#following;
+    await Promise.all(this.#tables.map((table) => table.close()));
+    await this.#admin.close();
+  }
+
+  #onAssigned(partitions: TopicPartition[], restarted: TopicPartition[]): void {
+    if (this.#stop.signal.aborted) return;
+    const topics = this.#topology.sources.map(({ spec }) => this.#names.source(spec));
+    const counts = new Map<number, number>();
+    for (const { partition } of partitions) counts.set(partition, (counts.get(partition) ?? 0) + 1);
+    const torn = [...counts].filter(([, count]) => count !== topics.length).map(([partition]) => partition);
+    if (torn.length > 0) {
+      this.#fail(
+        new TopologyError(
+          'NOT_COPARTITIONED',
+          `partitions ${torn.join(', ')} were not assigned for all of ${topics.join(', ')}`,
+        ),
+      );
+      return;
+    }
+    this.#assigned = true;
+    this.#given.logger.info({ topology: this.#topology.name, partitions: [...counts.keys()] }, 'assigned');
+    this.#revoke([...this.#tasks.values()].filter((task) => !counts.has(task.partition)));
+    for (const { topic, partition } of restarted) this.#tasks.get(partition)?.resume(topic);
+    for (const partition of counts.keys()) {
+      const state = this.#tasks.get(partition)?.state;
+      if (state === undefined || state === 'fenced') this.#startTask(partition);
+    }
+  }
+
+  #startTask(partition: number): void {
+    const { log, metrics, logger } = this.#given;
+    const name = this.#topology.name;
+    const fields = { topology: name, partition };
+    const context: TaskContext = {
+      topology: this.#topology,
+      partition,
+      names: this.#names,
+      options: this.#options,
+      log,
+      admin: this.#admin,
+      sourceSerdes: this.#sourceSerdes,
+      sinkSerdes: this.#sinkSerdes,
+      tables: new Map(this.#tables.map((table) => [table.name, table])),
+      metrics: metrics.task(name, partition),
+      logger: withFields(logger, fields),
+      clock: this.#clock,
+      consumer: this.#consumer!,
+    };
+    const task = new Task(context, {
+      cacheBytes: () => Math.floor(this.#options.cacheBytes / Math.max(this.#tasks.size, 1)),
+      fenced: (fenced) => void this.#retake(fenced),
+      failed: (_, error) => this.#fail(error),
+    });
+    this.#tasks.set(partition, task);
+    task.start(this.#leaving.get(partition));
+  }
+
+  /** One deadline for all of them together; those that do not make it are cut off, and their work is done again. */
+  #revoke(tasks: Task[]): void {
+    if (tasks.length === 0) return;
+    const all = Promise.all(tasks.map((task) => task.stop()));
+    const deadline = setTimeout(() => {
+      const late = tasks.filter((task) => !['closed', 'fenced', 'failed'].includes(task.state));
+      if (late.length === 0) return;
+      this.#given.logger.warn({ partitions: late.map((task) => task.partition) }, 'not done by the deadline: cut off');
+      for (const task of late) task.abort();
+    }, this.#options.revokeDeadlineMs);
+    void all.finally(() => clearTimeout(deadline));
+    for (const task of tasks) {
+      this.#tasks.delete(task.partition);
+      const before = this.#leaving.get(task.partition);
+      const gone = Promise.all([before, task.done]).then(() => {
+        if (this.#leaving.get(task.partition) === gone) this.#leaving.delete(task.partition);
+      });
+      this.#leaving.set(task.partition, gone);
+    }
+  }
+
+  /**
+   * Fenced, yet the group may still give us the partition: an older owner that was slow to notice has fenced us last. It
+   * will go; if nothing was reassigned until then, the partition is taken back.
+   */
+  async #retake(task: Task): Promise<void> {
+    await task.done;
+    await pause(this.#options.fencedRetryMs, this.#stop.signal);
+    if (!this.#stop.signal.aborted && this.#tasks.get(task.partition) === task) this.#startTask(task.partition);
+  }
+
+  #fail(error: Error): void {
+    if (this.#fatal !== null || this.#stop.signal.aborted) return;
+    this.#fatal = error;
+    const code = error instanceof SeralError ? error.code : undefined;
+    this.#given.logger.error({ topology: this.#topology.name, code, error: messageOf(error) }, 'the worker has failed');
+    this.#given.onFatal(error);
+  }
+
+  /** The ends of the sources, asked for from time to time: lag is seen even where the fetching hangs. */
+  async #followEnds(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      await pause(Math.min(ENDS_EVERY_MS, this.#options.wedgeMs / 4), signal);
+      for (const { spec } of this.#topology.sources) {
+        if (signal.aborted) return;
+        const topic = this.#names.source(spec);
+        try {
+          for (const { partition, end } of await this.#admin.offsets(topic))
+            this.#tasks.get(partition)?.seenEnd(topic, end);
+        } catch (error) {
+          this.#given.logger.debug({ topic, error: messageOf(error) }, 'the end of a topic could not be read');
+        }
+      }
+      for (const table of this.#tables) {
+        this.#given.metrics.set('table_rows', { topology: this.#topology.name, table: table.name }, table.size);
+      }
+    }
+  }
+
+  /** Everything that is read or written must be there, and the sources must be cut alike. */
+  async #checkTopics(): Promise<void> {
+    const { sources, sinks, tables, stores, name } = this.#topology;
+    const names = this.#names;
+    const sourceTopics = sources.map(({ spec }) => names.source(spec));
+    const changelogs = [TIMERS, ...stores.map((store) => store.name)].map((store) => names.changelog(store));
+    const others = [
+      ...sinks.map(({ spec }) => names.sink(spec)),
+      ...tables.map(({ topic }) => topic),
+      names.deadLetters,
+    ];
+    const topics = [...new Set([...sourceTopics, ...changelogs, ...others])];
+    const found = new Map((await this.#admin.describe(topics)).map((description, i) => [topics[i]!, description]));
+    const missing = topics.filter((topic) => found.get(topic) == null);
+    if (missing.length > 0) {
+      throw new TaskError('MISSING_TOPIC', `"${name}" needs topics that are not there: ${missing.join(', ')}`, {
+        fatal: true,
+      });
+    }
+    const count = (topic: string) => found.get(topic)!.partitions;
+    const different = [...sourceTopics, ...changelogs].filter((topic) => count(topic) !== count(sourceTopics[0]!));
+    if (different.length > 0) {
+      const list = [sourceTopics[0]!, ...different].map((topic) => `${topic}: ${count(topic)}`).join(', ');
+      throw new TopologyError('NOT_COPARTITIONED', `"${name}" needs equal partition counts, but has ${list}`);
+    }
+  }
+}
+
+function withFields(logger: Logger, fields: object): Logger {
+  return {
+    debug: (more, message) => logger.debug({ ...fields, ...more }, message),
+    info: (more, message) => logger.info({ ...fields, ...more }, message),
+    warn: (more, message) => logger.warn({ ...fields, ...more }, message),
+    error: (more, message) => logger.error({ ...fields, ...more }, message),
+  };
+}
