@@ -5,10 +5,24 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { SeralError, UsageError, messageOf } from '../errors.ts';
+import { configCommand } from './commands/config.ts';
+import { describeCommand } from './commands/describe.ts';
+import { dlqCommand } from './commands/dlq.ts';
+import { explainCommand } from './commands/explain.ts';
+import { replayCommand } from './commands/replay.ts';
+import { schemasCommand } from './commands/schemas.ts';
+import { topicsCommand } from './commands/topics.ts';
 
-type Register = (program: Command) => void;
-
-const commands: Register[] = [];
+/** In the order of `--help`: what a newcomer needs first comes first. */
+const commands: ((program: Command) => void)[] = [
+  replayCommand,
+  describeCommand,
+  topicsCommand,
+  schemasCommand,
+  explainCommand,
+  dlqCommand,
+  configCommand,
+];
 
 const versionOf = (): string => {
   const file = new URL('../../package.json', import.meta.url);
