@@ -15,7 +15,10 @@ function known(): string[] {
   const names = new Set(registry.getMetricsAsArray().map(({ name }) => name));
   for (const file of globSync(['src/**/*.ts', 'topologies/*.ts'], { cwd: root })) {
     const source = readFileSync(join(root, file), 'utf8');
-    for (const [, name] of source.matchAll(/(?:[cC]ontext|host)\.count\(\s*'(\w+)'/g)) names.add(`seral_${name}_total`);
+    // the first argument, which may choose between names
+    for (const [, argument] of source.matchAll(/(?:[cC]ontext|host)\.count\(([^,)]*)/g)) {
+      for (const [, name] of argument!.matchAll(/'(\w+)'/g)) names.add(`seral_${name}_total`);
+    }
   }
   return [...names].sort();
 }
