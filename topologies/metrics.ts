@@ -27,5 +27,5 @@ export function metricsTopology(options: MetricsOptions = { userTtl: 400 * 86_40
     })
     .processor({ name: 'totals', from: ['deltas-in'], stores: ['totals'], create: (context) => new Totals(context) })
     .sink({ name: 'deltas', from: ['differences'], topic: 'deltas', schema: 'MetricsDelta', internal: true })
-    .sink({ name: 'daily', from: ['totals'], topic: 'metrics.daily', schema: 'MetricsDay' });
+    .sink({ name: 'daily', from: ['totals'], topic: 'metrics.daily', schema: 'MetricsDay', compact: true });
 }
