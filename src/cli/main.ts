@@ -10,12 +10,14 @@ import { describeCommand } from './commands/describe.ts';
 import { dlqCommand } from './commands/dlq.ts';
 import { explainCommand } from './commands/explain.ts';
 import { replayCommand } from './commands/replay.ts';
+import { runCommand } from './commands/run.ts';
 import { schemasCommand } from './commands/schemas.ts';
 import { topicsCommand } from './commands/topics.ts';
 
 /** In the order of `--help`: what a newcomer needs first comes first. */
 const commands: ((program: Command) => void)[] = [
   replayCommand,
+  runCommand,
   describeCommand,
   topicsCommand,
   schemasCommand,
