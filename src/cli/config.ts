@@ -25,6 +25,8 @@ export const CONFIG_VARIABLE = 'SERAL_CONFIG';
 
 /** What Kubernetes sets in every pod for a service whose name begins with `seral`. */
 const SERVICE_LINK = /_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT|PORT_\d+_(TCP|UDP)(_\w+)?)$/;
+/** The address that it sets beside them: a service `seral-http` would give SERAL_HTTP_PORT, which is a key's. */
+const SERVICE_ADDRESS = /^(tcp|udp|sctp):\/\//;
 
 type Path = readonly string[];
 type Tree = { [key: string]: unknown };
@@ -90,6 +92,7 @@ function override(tree: Tree, env: Record<string, string | undefined>, problems:
   const overridden = new Map<string, string>();
   for (const [name, value] of Object.entries(env)) {
     if (!name.startsWith('SERAL_') || name === CONFIG_VARIABLE || value === undefined || value === '') continue;
+    if (name.endsWith('_PORT') && SERVICE_ADDRESS.test(value)) continue;
     const path = pathByVariable.get(name);
     if (path === undefined) {
       if (SERVICE_LINK.test(name)) continue;

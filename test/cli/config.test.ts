@@ -69,6 +69,7 @@ describe('the environment', () => {
 
   it('does not stumble over what Kubernetes sets for a service named seral', () => {
     expect(problems(null, { SERAL_PORT: 'tcp://10.0.0.1:80', SERAL_SERVICE_HOST: '10.0.0.1' })).toEqual([]);
+    expect(compiled(null, { SERAL_HTTP_PORT: 'tcp://10.0.0.1:80' }).http.port).toBe(9464);
   });
 });
 
