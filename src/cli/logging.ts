@@ -41,7 +41,13 @@ export async function createLogger(given: LoggingOptions): Promise<Logger> {
 async function prettyStream() {
   try {
     const { build } = await import('pino-pretty');
-    return build({ colorize: true, destination: STDERR, sync: true, translateTime: 'SYS:HH:MM:ss.l' });
+    return build({
+      colorize: true,
+      destination: STDERR,
+      sync: true,
+      singleLine: true,
+      translateTime: 'SYS:HH:MM:ss.l',
+    });
   } catch {
     return null;
   }
