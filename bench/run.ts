@@ -114,7 +114,6 @@ async function load(path: string, brokers: string): Promise<{ loaded: number; it
         topic: TOPIC,
         key: Buffer.from(event.user_id),
         value: serde.encode(event as BehaviorEvent),
-        timestamp: event.event_time,
       })),
     );
     bar.update((loaded += batch.length));

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { SeralError, UsageError, messageOf } from '../errors.ts';
 import { configCommand } from './commands/config.ts';
+import { demoCommand } from './commands/demo.ts';
 import { describeCommand } from './commands/describe.ts';
 import { dlqCommand } from './commands/dlq.ts';
 import { explainCommand } from './commands/explain.ts';
@@ -16,6 +17,7 @@ import { topicsCommand } from './commands/topics.ts';
 
 /** In the order of `--help`: what a newcomer needs first comes first. */
 const commands: ((program: Command) => void)[] = [
+  demoCommand,
   replayCommand,
   runCommand,
   describeCommand,
