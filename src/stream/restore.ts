@@ -73,6 +73,7 @@ export async function restore(db: StateDb, options: RestoreOptions): Promise<num
     };
     if (from < end) {
       for await (const batch of options.reader.read(at, from, end, { signal: options.signal })) {
+        options.signal.throwIfAborted();
         for (const record of batch.records) {
           changelog.apply(record, rows);
           bytes += (record.key?.length ?? 0) + (record.value?.length ?? 0);

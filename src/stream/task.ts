@@ -161,9 +161,7 @@ export class Task {
     while (!this.#stopping) {
       try {
         this.#session = await Session.open(this.#context, this.#sessionHost, this.#abort.signal);
-        await this.#work(this.#session);
-        this.#to('closing');
-        await this.#commit(this.#session);
+        await this.#unlessAborted(this.#live(this.#session));
       } catch (error) {
         const end = await this.#judge(error);
         if (end !== null) {
@@ -185,6 +183,27 @@ export class Task {
     this.#session = null;
     session?.pause();
     await session?.close();
+  }
+
+  async #live(session: Session): Promise<void> {
+    await this.#work(session);
+    // given up on meanwhile
+    if (this.#session !== session) return;
+    this.#to('closing');
+    await this.#commit(session);
+  }
+
+  /** An abort waits for nobody: whatever the log still owes an answer for is left to itself. */
+  async #unlessAborted(life: Promise<void>): Promise<void> {
+    let stop!: () => void;
+    const aborted = new Promise<void>((_, reject) => (stop = () => reject(this.#abort.signal.reason as Error)));
+    this.#abort.signal.addEventListener('abort', stop);
+    life.catch(() => {});
+    try {
+      await Promise.race([life, aborted]);
+    } finally {
+      this.#abort.signal.removeEventListener('abort', stop);
+    }
   }
 
   async #work(session: Session): Promise<void> {
