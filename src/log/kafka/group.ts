@@ -10,7 +10,7 @@ import type { ReaderOptions } from './reader.ts';
 const DEFAULT_SESSION_TIMEOUT_MS = 30_000;
 const REBALANCE_TIMEOUT_MS = 60_000;
 const HEARTBEAT_MS = 1_000;
-const METADATA_MS = 30_000;
+const METADATA_MS = 5_000;
 
 const keyOf = ({ topic, partition }: TopicPartition): string => `${partition} ${topic}`;
 

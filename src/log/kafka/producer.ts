@@ -27,7 +27,7 @@ import { byTopic } from './wire.ts';
 const OPEN_WITHIN_MS = 60_000;
 const COORDINATOR_WITHIN_MS = 30_000;
 /** A transaction's markers take a few milliseconds, and the next one waits for them: kafkajs would ask after 300. */
-const FIRST_WAIT_MS = 3;
+const FIRST_WAIT_MS = 1;
 const CLOSE_WITHIN_MS = 2_000;
 const DEFAULT_TRANSACTION_TIMEOUT_MS = 60_000;
 const OPERATION_NOT_ATTEMPTED = 55;
