@@ -6,6 +6,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { Producer } from 'kafkajs';
 import { Registry } from 'prom-client';
 import { kafkaLog } from '../src/log/kafka/index.ts';
 import { readLines } from '../src/log/ndjson.ts';
@@ -54,6 +55,7 @@ const rows: Record<string, () => Promise<Omit<RowResult, 'cpuSeconds' | 'residen
 /** CPU and memory of the work alone: what the check of the output costs is not in them. */
 let used: { cpuSeconds: number; residentBytes: number } | null = null;
 function measured(): void {
+  if (process.env['BENCH_MEM']) console.error(process.memoryUsage(), process.resourceUsage().maxRSS);
   const { user, system } = process.cpuUsage();
   used = { cpuSeconds: (user + system) / 1e6, residentBytes: process.resourceUsage().maxRSS * 1024 };
 }
@@ -150,6 +152,13 @@ async function labelsOf(log: Log): Promise<{ count: number; digest: string }> {
 async function readAll(log: Log, topic: string, each: (record: LogRecord) => void): Promise<void> {
   const admin = log.admin();
   const reader = log.reader();
+  // a commit's markers reach the partitions a moment after its answer
+  for (;;) {
+    const ends = async (isolation: 'committed' | 'uncommitted') =>
+      (await admin.offsets(topic, isolation)).map(({ end }) => end).join();
+    if ((await ends('committed')) === (await ends('uncommitted'))) break;
+    await new Promise((wake) => setTimeout(wake, 50));
+  }
   for (const { partition, start } of await admin.offsets(topic)) {
     for await (const batch of reader.read({ topic, partition }, start)) batch.records.forEach(each);
   }
@@ -178,7 +187,7 @@ async function bare(to: string | null) {
   const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 100, maxBytesPerPartition: 1 << 20 });
   await consumer.connect();
   await consumer.subscribe({ topics: [options.topic], fromBeginning: true });
-  const producers = new Map<number, import('kafkajs').Producer>();
+  const producers = new Map<number, Producer>();
   if (to !== null) {
     for (const partition of ends.keys()) {
       const producer = kafka.producer({
