@@ -14,8 +14,8 @@ import { LocalTask, type LocalDeadLetter, type LocalRecord } from './local-task.
 import { MemoryDb } from './memory-db.ts';
 import { prefixOf, endOf } from './state-db.ts';
 import { finishNow } from './steps.ts';
-import { payloadOf } from './store.ts';
-import type { StreamRecord, Topology } from './topology.ts';
+import { payloadOf, stampOf } from './store.ts';
+import type { StoreSpec, StreamRecord, Topology } from './topology.ts';
 
 export interface DriverOptions {
   /** rows of global tables, projected, by table and key; they may be changed between records */
@@ -32,7 +32,7 @@ export class TopologyTestDriver {
   readonly #task: LocalTask;
   readonly #backend = new MemoryDb();
   readonly #outputs: Map<string, StreamRecord<any>[]>;
-  readonly #codecs: Map<string, { decode(bytes: Buffer): unknown }>;
+  readonly #stores: Map<string, StoreSpec>;
   readonly #commitEach: boolean;
   #now: number;
 
@@ -41,7 +41,7 @@ export class TopologyTestDriver {
     this.#now = options.now ?? 0;
     this.#commitEach = options.commitEach ?? true;
     this.#outputs = new Map(compiled.sinks.map((sink) => [sink.spec.name, []]));
-    this.#codecs = new Map(compiled.stores.map((store) => [store.name, store.codec]));
+    this.#stores = new Map(compiled.stores.map((store) => [store.name, store]));
     const tables = options.tables ?? {};
     this.#task = new LocalTask({
       topology: compiled,
@@ -92,14 +92,16 @@ export class TopologyTestDriver {
     return outputs.splice(0) as StreamRecord<V>[];
   }
 
-  /** A store's entries as of the last commit, decoded, in the order of their keys. */
+  /** A store's entries as of the last commit, decoded, in the order of their keys; what has expired is gone. */
   store<V = any>(name: string): Map<string, V> {
-    const codec = this.#codecs.get(name);
-    if (codec === undefined) throw new TopologyError('NO_SUCH_STORE', `no store is named "${name}"`);
+    const spec = this.#stores.get(name);
+    if (spec === undefined) throw new TopologyError('NO_SUCH_STORE', `no store is named "${name}"`);
     const prefix = prefixOf(name);
     const entries = new Map<string, V>();
     for (const { key, value } of this.#backend.scan(prefix, endOf(prefix), Infinity)) {
-      entries.set(key.toString('utf8', prefix.length), codec.decode(payloadOf(value)) as V);
+      const stamp = stampOf(value);
+      if (spec.ttlMs !== undefined && stamp > 0 && stamp + spec.ttlMs < this.streamTime) continue;
+      entries.set(key.toString('utf8', prefix.length), spec.codec.decode(payloadOf(value)) as V);
     }
     return entries;
   }

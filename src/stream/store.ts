@@ -14,7 +14,8 @@ const PLAIN = 0;
 const STAMPED = 1;
 const STAMP_BYTES = 9;
 
-const stampOf = (bytes: Buffer): number => (bytes[0] === STAMPED ? bytes.readDoubleBE(1) : 0);
+/** Stream time of the last write, of bytes as disk and changelog hold them; 0 where they do not say. */
+export const stampOf = (bytes: Buffer): number => (bytes[0] === STAMPED ? bytes.readDoubleBE(1) : 0);
 
 /** What the store's codec made, out of the bytes that disk and changelog hold. */
 export const payloadOf = (bytes: Buffer): Buffer => bytes.subarray(bytes[0] === STAMPED ? STAMP_BYTES : 1);

@@ -71,6 +71,7 @@ export class Task {
   #lastRestoreLog = -Infinity;
   #lastProgress: number;
   #lastError: string | null = null;
+  #failure: SeralError | null = null;
 
   constructor(context: TaskContext, host: TaskHost) {
     this.partition = context.partition;
@@ -98,9 +99,11 @@ export class Task {
   start(after: Promise<void> = Promise.resolve()): void {
     void after
       .then(() => this.#run())
-      .catch((error: unknown) =>
-        this.#fail(new TaskError('TASK_BROKEN', messageOf(error), { fatal: true, cause: error })),
-      )
+      .catch((error: unknown) => {
+        const broken = new TaskError('TASK_BROKEN', messageOf(error), { fatal: true, cause: error });
+        this.#to(this.#fail(broken));
+        this.#host.failed(this, broken);
+      })
       .finally(() => this.#finish());
   }
 
@@ -116,8 +119,10 @@ export class Task {
   }
 
   seenEnd(topic: string, end: number): void {
-    this.#session?.inbox.seenEnd(topic, end);
-    if (this.#state === 'running') this.#context.metrics.set('lag_records', this.#session!.inbox.lag);
+    const inbox = this.#session?.inbox;
+    if (inbox === undefined) return;
+    inbox.seenEnd(topic, end);
+    this.#context.metrics.set('lag_records', inbox.lag);
   }
 
   /** Ends it in peace: the micro-batch in hand is finished and committed. Resolves when all is released. */
@@ -152,7 +157,7 @@ export class Task {
   get wedged(): boolean {
     const idleFor = this.#context.clock.elapsed() - this.#lastProgress;
     if (idleFor <= this.#context.options.wedgeMs) return false;
-    if (this.#state === 'running') return this.#session!.inbox.lag > 0;
+    if (this.#state === 'running') return (this.#session?.inbox.lag ?? 0) > 0;
     return this.#state === 'fencing' || this.#state === 'restoring' || this.#state === 'closing';
   }
 
@@ -176,6 +181,7 @@ export class Task {
     this.#to(last);
     if (last !== 'failed') this.#context.metrics.gone();
     if (last === 'fenced') this.#host.fenced(this);
+    if (this.#failure !== null) this.#host.failed(this, this.#failure);
   }
 
   async #release(): Promise<void> {
@@ -321,7 +327,7 @@ export class Task {
   #fail(error: SeralError): TaskState {
     this.#lastError = error.message;
     this.#context.logger.error({ code: error.code, error: error.message }, 'the task has failed');
-    this.#host.failed(this, error);
+    this.#failure = error;
     return 'failed';
   }
 

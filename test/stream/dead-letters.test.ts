@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { TaskError } from '../../src/errors.ts';
+import type { TaskError } from '../../src/errors.ts';
 import { DeadLetterRate } from '../../src/stream/dead-letters.ts';
 import { Bench, eventually } from './bench.ts';
 import { counting } from './counting.ts';
