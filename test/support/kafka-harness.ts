@@ -162,7 +162,7 @@ async function startFromJars({
     };
     writeFileSync(join(folder, 'server.properties'), lines(properties));
     writeFileSync(join(folder, 'log4j2.properties'), log4j);
-    const format = ['kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', 'server.properties'];
+    const format = ['kafka.tools.StorageTool', 'format', `--cluster-id=${clusterId}`, '-c', 'server.properties'];
     await exec('java', java(128, `-Dlog4j2.configurationFile=log4j2.properties`, ...format), { cwd: folder });
   };
 
