@@ -21,7 +21,7 @@ describe('a changelog', () => {
 
   it('gives back what was written to it, compacted anywhere, interrupted anywhere', () => {
     fc.assert(
-      fc.property(fc.array(write, { maxLength: 12 }), fc.nat(1000), fc.nat(1000), (writes, cleaned, stopped) => {
+      fc.property(fc.array(write, { maxLength: 12, size: 'max' }), fc.nat(1000), fc.nat(1000), (writes, cleaned, stopped) => {
         const split = new SplitKeys();
         const truth = new Map<string, Buffer>();
         let log: LogRecord[] = [];
@@ -84,5 +84,12 @@ describe('a changelog', () => {
     }));
     for (const record of log.slice(1)) reader.apply(record, []);
     expect(() => reader.end()).toThrow(expect.objectContaining({ code: 'CHANGELOG_BROKEN' }));
+    // nor one whose parts are not of one value
+    const mixed = new ChangelogReader('s', new SplitKeys());
+    for (const record of log)
+      mixed.apply(record.offset === 0 ? { ...record, value: Buffer.alloc(PART, 1) } : record, []);
+    expect(() => mixed.end()).toThrow(expect.objectContaining({ code: 'CHANGELOG_BROKEN' }));
+    for (const record of log) mixed.apply(record, []);
+    mixed.end();
   });
 });

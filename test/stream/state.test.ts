@@ -228,14 +228,16 @@ describe('timers', () => {
 
 describe('state and timers, with crashes at any time,', () => {
   const key = fc.integer({ min: 0, max: 12 }).map((n) => `k${n}`);
-  const due = fc.integer({ min: 0, max: 300 });
+  // few of each, so that what is cancelled was often set
+  const timerKey = fc.constantFrom('k0', 'k1');
+  const due = fc.integer({ min: 0, max: 12 }).map((n) => n * 10);
   const kind = fc.constantFrom('event' as const, 'wall' as const);
   const step = fc.oneof(
     { weight: 6, arbitrary: fc.record({ op: fc.constant('put' as const), key, value: fc.nat(1000) }) },
     { weight: 2, arbitrary: fc.record({ op: fc.constant('delete' as const), key }) },
-    { weight: 4, arbitrary: fc.record({ op: fc.constant('set' as const), key, due, clock: kind }) },
-    { weight: 2, arbitrary: fc.record({ op: fc.constant('cancel' as const), key, due, clock: kind }) },
-    { weight: 3, arbitrary: fc.record({ op: fc.constant('fire' as const), by: fc.nat(40) }) },
+    { weight: 4, arbitrary: fc.record({ op: fc.constant('set' as const), key: timerKey, due, clock: kind }) },
+    { weight: 4, arbitrary: fc.record({ op: fc.constant('cancel' as const), key: timerKey, due, clock: kind }) },
+    { weight: 3, arbitrary: fc.record({ op: fc.constant('fire' as const), by: fc.nat(15) }) },
     { weight: 3, arbitrary: fc.record({ op: fc.constant('commit' as const) }) },
     { weight: 1, arbitrary: fc.record({ op: fc.constant('crash' as const) }) },
     { weight: 1, arbitrary: fc.record({ op: fc.constant('restart' as const) }) },
@@ -243,7 +245,7 @@ describe('state and timers, with crashes at any time,', () => {
 
   it('equal plain maps that remember the last commit', () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 150 }), fc.integer({ min: 1, max: 6 }), (steps, size) => {
+      fc.property(fc.array(step, { maxLength: 150, size: 'max' }), fc.integer({ min: 1, max: 6 }), (steps, size) => {
         const db = new MemoryDb();
         let { state, store } = make(db, 600);
         let service = new TimerService(db, size);
