@@ -56,15 +56,17 @@ export function requiredTopics(topologies: Topology | readonly Topology[], optio
   const add = (topic: string, config: Record<string, string>) => {
     const before = found.get(topic)?.config;
     // a topic that one part needs compacted is not to lose its keys by another's retention
-    const merged = before?.['cleanup.policy'] === 'compact' ? before : { ...before, ...config };
-    if (merged['cleanup.policy'] === 'compact') delete merged['retention.ms'];
+    const compact = [before, config].find((one) => one?.['cleanup.policy'] === 'compact');
+    const merged = compact ?? { ...before, ...config };
     const spec: TopicSpec = { topic, partitions, config: merged };
     if (options.replication !== undefined) spec.replication = options.replication;
     found.set(topic, spec);
   };
   const compacted = () => ({ 'cleanup.policy': 'compact' });
+  // retention counts from the time of writing: with event times, a backfill of last year would be deleted as it lands
   const kept = (ms: number | undefined) => ({
     'cleanup.policy': 'delete',
+    'message.timestamp.type': 'LogAppendTime',
     ...(ms === undefined ? {} : { 'retention.ms': String(ms) }),
   });
   for (const topology of Array.isArray(topologies) ? (topologies as Topology[]) : [topologies as Topology]) {

@@ -93,12 +93,12 @@ describe('a topology', () => {
     const topics = requiredTopics([counting(), other], options);
     expect(Object.fromEntries(topics.map(({ topic, config }) => [topic, config]))).toEqual({
       clicks: { 'cleanup.policy': 'compact' },
-      counted: { 'cleanup.policy': 'delete', 'retention.ms': '5' },
+      counted: { 'cleanup.policy': 'delete', 'message.timestamp.type': 'LogAppendTime', 'retention.ms': '5' },
       'seral-counting-counts-changelog': { 'cleanup.policy': 'compact' },
       'seral-counting-timers-changelog': { 'cleanup.policy': 'compact' },
       'seral-other-timers-changelog': { 'cleanup.policy': 'compact' },
-      'counting.dlq': { 'cleanup.policy': 'delete', 'retention.ms': '-1' },
-      'other.dlq': { 'cleanup.policy': 'delete', 'retention.ms': '-1' },
+      'counting.dlq': { 'cleanup.policy': 'delete', 'message.timestamp.type': 'LogAppendTime', 'retention.ms': '-1' },
+      'other.dlq': { 'cleanup.policy': 'delete', 'message.timestamp.type': 'LogAppendTime', 'retention.ms': '-1' },
     });
     expect(topics.every((topic) => topic.partitions === 6 && topic.replication === 3)).toBe(true);
   });
