@@ -721,7 +721,9 @@ export function logContract(name: string, makeLog: () => Promise<ContractLog>): 
         expect(await bench.values({ topic, partition: 0 }, 0, 2)).toEqual(['behind it']);
 
         expect(await refusal(older.send(records(topic, ['too late'])))).toMatchObject({ code: 'FENCED', fenced: true });
-        await refusal(older.commit({ group, positions: [{ topic, partition: 0, position: 1 }] }));
+        // and it stays so
+        const late = older.commit({ group, positions: [{ topic, partition: 0, position: 1 }] });
+        expect(await refusal(late)).toMatchObject({ fenced: true });
         await newer.send(records(topic, ['kept']));
         const { written } = await newer.commit(null);
         const { records: read } = await bench.read({ topic, partition: 0 }, 0, written[0]!.position);

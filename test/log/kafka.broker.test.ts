@@ -199,25 +199,15 @@ describeWithKafka('the Kafka adapter', () => {
     });
   }
 
-  it('ends where there are only markers, and where compaction left nothing', async () => {
-    const topic = await makeTopic(1, {
-      'cleanup.policy': 'compact',
-      'segment.ms': '100',
-      'min.cleanable.dirty.ratio': '0.01',
-      'max.compaction.lag.ms': '100',
-      'delete.retention.ms': '0',
-    });
+  it('ends where there are only markers, from every position', async () => {
+    const topic = await makeTopic();
     const [producer] = await producers(1);
-    for (let i = 0; i < 20; i++) {
-      await producer!.send([record(topic, `${i}`, Buffer.from('key'))]);
+    for (let i = 0; i < 6; i++) {
+      await producer!.send([record(topic, `${i}`)]);
       await (i % 2 === 0 ? producer!.commit(null) : producer!.abort());
-      if (i % 5 === 0) await sleep(120);
     }
     const end = await settledEnd(topic);
-    const { records, position } = await read(topic);
-    expect(String(records.at(-1)!.value)).toBe('18');
-    expect(position).toBe(end);
-    for (let from = 0; from < end; from++) expect((await read(topic, undefined, from)).position).toBe(end);
+    for (let from = 0; from <= end; from++) expect((await read(topic, undefined, from)).position).toBe(end);
   });
 
   it('waits for a transaction that still holds positions before it tells them', async () => {

@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Kafka, logLevel } from 'kafkajs';
 import { hasJava, kafkaClassPath, registryJar, works } from './artifacts.ts';
+import { secured, type ClientSecurity } from './kafka-security.ts';
 import { freePort, ready, run, type Running } from './process.ts';
 
 const exec = promisify(execFile);
@@ -25,6 +26,8 @@ export interface KafkaOptions {
   jvm?: 'quick' | 'full';
   /** More server settings, by Kafka's names. */
   config?: Record<string, string>;
+  /** Clients need TLS and a password; not in a container. */
+  secured?: boolean;
 }
 
 export interface RunningKafka {
@@ -33,6 +36,8 @@ export interface RunningKafka {
   /** Of the first broker; 0 where it runs in a container. */
   readonly pid: number;
   readonly pids: readonly number[];
+  /** What clients need where `secured` was asked for. */
+  readonly security: ClientSecurity | undefined;
   /** Kills a broker (the first one unless named) with SIGKILL. */
   kill9(broker?: number): Promise<void>;
   /** Starts a killed broker again on the same port with the same data; resolves when it serves. */
@@ -65,8 +70,9 @@ export async function startRegistry(): Promise<RunningRegistry> {
 }
 
 /** Whether `count` brokers serve and know of each other. */
-async function serves(brokers: string[], count: number): Promise<boolean> {
-  const kafka = new Kafka({ brokers, logLevel: logLevel.NOTHING, connectionTimeout: 1_000, retry: { retries: 0 } });
+async function serves(brokers: string[], count: number, security?: ClientSecurity): Promise<boolean> {
+  const quietly = { logLevel: logLevel.NOTHING, connectionTimeout: 1_000, retry: { retries: 0 } };
+  const kafka = new Kafka({ brokers, ...quietly, ...(structuredClone(security) as object) });
   const admin = kafka.admin();
   try {
     await admin.connect();
@@ -117,6 +123,7 @@ async function startFromJars({
   heapMb = 512,
   jvm = 'quick',
   config = {},
+  secured: isSecured = false,
 }: KafkaOptions): Promise<RunningKafka> {
   const classPath = await kafkaClassPath();
   const root = mkdtempSync(join(tmpdir(), 'seral-kafka-'));
@@ -128,6 +135,9 @@ async function startFromJars({
   const voters = count > 2 ? count - ((count + 1) % 2) : 1;
   for (let i = 0; i < voters; i++) controllers.push(await freePort());
   const quorum = controllers.map((port, i) => `${i + 1}@127.0.0.1:${port}`).join(',');
+  const internal: number[] = [];
+  for (let i = 0; i < count; i++) internal.push(await freePort());
+  const security = isSecured ? await secured(root) : undefined;
   const addresses = ports.map((port) => `127.0.0.1:${port}`);
 
   const java = (heap: number, ...args: string[]): string[] => [
@@ -149,15 +159,17 @@ async function startFromJars({
       'process.roles': votes ? 'broker,controller' : 'broker',
       'controller.quorum.voters': quorum,
       listeners: [
-        `PLAINTEXT://${addresses[broker]}`,
+        `CLIENTS://${addresses[broker]}`,
+        `BROKERS://127.0.0.1:${internal[broker]}`,
         ...(votes ? [`CONTROLLER://127.0.0.1:${controllers[broker]}`] : []),
       ].join(','),
-      'advertised.listeners': `PLAINTEXT://${addresses[broker]}`,
+      'advertised.listeners': `CLIENTS://${addresses[broker]},BROKERS://127.0.0.1:${internal[broker]}`,
       'controller.listener.names': 'CONTROLLER',
-      'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
-      'inter.broker.listener.name': 'PLAINTEXT',
+      'listener.security.protocol.map': `CLIENTS:${isSecured ? 'SASL_SSL' : 'PLAINTEXT'},BROKERS:PLAINTEXT,CONTROLLER:PLAINTEXT`,
+      'inter.broker.listener.name': 'BROKERS',
       'log.dirs': join(folder, 'data'),
       ...common(count),
+      ...security?.config,
       ...config,
     };
     writeFileSync(join(folder, 'server.properties'), lines(properties));
@@ -188,7 +200,9 @@ async function startFromJars({
     await Promise.all(ports.map((_, i) => prepare(i)));
     await Promise.all(ports.map((_, i) => start(i)));
     await Promise.all(
-      nodes.map((node, i) => ready('the Kafka broker', node, 60_000, () => serves([addresses[i]!], count))),
+      nodes.map((node, i) =>
+        ready('the Kafka broker', node, 60_000, () => serves([addresses[i]!], count, security?.client)),
+      ),
     );
   } catch (error) {
     await stop();
@@ -202,11 +216,12 @@ async function startFromJars({
     get pids() {
       return nodes.map((node) => node.pid);
     },
+    security: security?.client,
     kill9: (broker = 0) => nodes[broker]!.kill(),
     async restart(broker = 0) {
       await nodes[broker]!.kill();
       await start(broker);
-      await ready('the Kafka broker', nodes[broker]!, 60_000, () => serves([addresses[broker]!], 1));
+      await ready('the Kafka broker', nodes[broker]!, 60_000, () => serves([addresses[broker]!], 1, security?.client));
     },
     freeze: (broker = 0) => nodes[broker]!.signal('SIGSTOP'),
     thaw: (broker = 0) => nodes[broker]!.signal('SIGCONT'),
@@ -214,8 +229,9 @@ async function startFromJars({
   };
 }
 
-async function startInDocker({ brokers: count = 1, heapMb = 512, config = {} }: KafkaOptions): Promise<RunningKafka> {
-  if (count > 1) throw new Error('more than one broker needs Java and Maven');
+async function startInDocker(options: KafkaOptions): Promise<RunningKafka> {
+  const { brokers: count = 1, heapMb = 512, config = {}, secured: isSecured = false } = options;
+  if (count > 1 || isSecured) throw new Error('more than one broker, or a secured one, needs Java and Maven');
   const port = await freePort();
   const settings: Record<string, string> = {
     'node.id': '1',
@@ -249,6 +265,7 @@ async function startInDocker({ brokers: count = 1, heapMb = 512, config = {} }: 
     brokers: address,
     pid: 0,
     pids: [0],
+    security: undefined,
     async kill9() {
       await exec('docker', ['kill', '-s', 'KILL', container.id]);
     },

@@ -17,6 +17,7 @@ import {
   type Protocol,
   type Sockets,
 } from './kafkajs.ts';
+import { REQUIRED } from './wire.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 export type LogHook = (level: LogLevel, message: string, fields: object) => void;
@@ -275,6 +276,12 @@ async function hangUp(connection: Connection, error: Error): Promise<void> {
 async function introduce(broker: Broker, connection: Connection): Promise<void> {
   try {
     await broker.connect();
+    for (const { apiKey, version, name } of REQUIRED) {
+      const { minVersion, maxVersion } = broker.versions?.[apiKey] ?? { minVersion: 0, maxVersion: -1 };
+      if (version >= minVersion && version <= maxVersion) continue;
+      const has = `version ${version} of ${name} is needed, it has ${minVersion} to ${maxVersion}`;
+      throw new LogError('LOG_REFUSED', `the broker is of a Kafka that is not supported: ${has}`, { fatal: true });
+    }
   } catch (error) {
     await hangUp(connection, error as Error);
     throw error;

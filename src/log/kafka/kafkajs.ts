@@ -58,6 +58,8 @@ export interface Broker {
     readonly pool: Connection[];
     send<T>(protocol: Protocol<T>): Promise<T>;
   };
+  /** Of each API key, once it was connected. */
+  readonly versions: Record<number, { minVersion: number; maxVersion: number }> | null;
   isConnected(): boolean;
   connect(): Promise<void>;
   lookupRequest(apiKey: number, definition: unknown): (args: object) => Protocol<any>;
@@ -163,7 +165,8 @@ export function sockets(config: ConnectionConfig): Sockets {
       brokers: [],
       clientId: config.clientId,
       ssl: config.ssl === true ? {} : config.ssl,
-      sasl: config.sasl,
+      // a copy: kafkajs keeps what it made of the password in the object that it was given
+      sasl: config.sasl && { ...config.sasl },
       connectionTimeout: config.connectionTimeoutMs,
       requestTimeout: config.requestTimeoutMs,
       enforceRequestTimeout: true,

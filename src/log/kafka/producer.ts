@@ -153,6 +153,7 @@ export class KafkaTransactionalProducer implements TransactionalProducer {
   /** The partitions in the current transaction, with the position behind what was written to each. */
   private readonly written = new Map<string, TopicPartition & { position: number }>();
   private hasOffsets = false;
+  private death: LogError | null = null;
 
   constructor(
     config: ClusterConfig,
@@ -226,16 +227,20 @@ export class KafkaTransactionalProducer implements TransactionalProducer {
     const what = `${doing} as ${this.transactionalId}`;
     return this.queue.run(async () => {
       if (this.state === 'closed') throw closedError(`the producer ${this.transactionalId}`);
+      // what killed it is told to every later call: one that was fenced stays fenced
+      if (this.death !== null) {
+        const { code, retriable, fenced, fatal, message } = this.death;
+        throw new LogError(code, `${what}, after ${message}`, { retriable, fenced, fatal, cause: this.death });
+      }
       if (!states.includes(this.state)) {
-        throw new LogError('TRANSACTION_FAILED', `${what}: the producer is ${this.state}`, {
-          retriable: this.state === 'dead',
-        });
+        throw new LogError('TRANSACTION_FAILED', `${what}: the producer is ${this.state}`);
       }
       try {
         return await work();
       } catch (error) {
+        this.death = asLogError(error, what);
         this.died();
-        throw asLogError(error, what);
+        throw this.death;
       }
     });
   }
