@@ -1,0 +1,51 @@
+/**
+ * A worker of the labels topology as a process that can be killed, wired as `seral run labels`:
+ *   node test/faults/worker.ts '{"brokers": ..., ...}'
+ * Its log goes to stdout, a JSON object a line, the states of its tasks with it.
+ */
+import { Registry } from 'prom-client';
+import { kafkaLog } from '../../src/log/kafka/index.ts';
+import { confluentSerdes } from '../../src/log/registry/confluent.ts';
+import type { Logger } from '../../src/stream/logger.ts';
+import { Metrics } from '../../src/stream/metrics.ts';
+import type { RuntimeOptions } from '../../src/stream/options.ts';
+import { Worker } from '../../src/stream/worker.ts';
+import { labelsTopology } from '../../topologies/labels.ts';
+import { apart } from '../support/apart.ts';
+
+export interface WorkerSettings {
+  brokers: string;
+  registryUrl: string;
+  runtime: RuntimeOptions;
+}
+
+const { brokers, registryUrl, runtime } = JSON.parse(process.argv[2]!) as WorkerSettings;
+
+const say = (level: string) => (fields: object, message: string) =>
+  void process.stdout.write(`${JSON.stringify({ level, msg: message, ...fields })}\n`);
+const logger: Logger = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
+
+const log = kafkaLog({ brokers: brokers.split(',') });
+const serdes = confluentSerdes({ url: registryUrl });
+const worker = new Worker({
+  topology: apart(labelsTopology(), { suffix: runtime.suffix! }),
+  log,
+  serdes,
+  options: runtime,
+  metrics: new Metrics(new Registry()),
+  logger,
+  now: Date.now,
+  random: Math.random,
+  onFatal: () => void stop(1),
+});
+
+async function stop(code: number): Promise<void> {
+  process.exitCode = code;
+  await worker.stop();
+  await serdes.close();
+  await log.close();
+  logger.info({}, 'stopped');
+}
+process.once('SIGTERM', () => void stop(0));
+
+await worker.start();
