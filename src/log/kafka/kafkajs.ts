@@ -135,13 +135,21 @@ function openSocket({
   onConnect(): void;
 }) {
   const tls = { host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...ssl };
-  const socket = ssl ? connectTls(tls, onConnect) : connectTcp({ host, port }, onConnect);
+  let connected = false;
+  const onOpen = () => {
+    connected = true;
+    onConnect();
+  };
+  const socket = ssl ? connectTls(tls, onOpen) : connectTcp({ host, port }, onOpen);
   socket.setNoDelay(true);
   socket.setKeepAlive(true, 60_000);
   let told = false;
   for (const event of ['end', 'error'] as const) socket.once(event, () => (told = true));
   socket.once('close', () => {
-    if (!told) socket.emit('end');
+    if (told) return;
+    // of one that was not connected yet, kafkajs's `connect` hears by an error only: after an end it waits for ever
+    if (connected) socket.emit('end');
+    else socket.emit('error', new Error('closed while it connected'));
   });
   return socket;
 }
