@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LogError, messageOf } from '../../errors.ts';
-import { asLogError, closedError, isConnectionError, refusedByCode } from './errors.ts';
+import { asLogError, closedError, isConnectionError, refused, refusedByCode } from './errors.ts';
 import {
   encoder,
   protocolOf,
@@ -61,6 +61,7 @@ export class Cluster {
   private readonly connecting = new Map<Connection, Promise<unknown>>();
   private controllerId = -1;
   private refreshing: Promise<void> | null = null;
+  private seeding: Promise<void> | null = null;
   private isClosed = false;
 
   constructor(config: ClusterConfig) {
@@ -205,11 +206,17 @@ export class Cluster {
     const metadata = await this.sendToAny(metadataProtocol(topics));
     this.controllerId = metadata.controllerId;
     const alive = new Set(metadata.brokers.map((broker) => broker.nodeId));
+    const isAt = (broker: Broker | undefined, host: string, port: number): boolean =>
+      broker?.connectionPool.host === host && broker.connectionPool.port === port;
     for (const { nodeId, host, port } of metadata.brokers) {
-      const at = this.nodes.get(nodeId)?.connectionPool;
-      if (at?.host === host && at.port === port) continue;
+      if (isAt(this.nodes.get(nodeId), host, port)) continue;
+      // a seed is mostly one of the brokers, and connected already
+      const seed = this.seeds.find((broker) => isAt(broker, host, port));
+      const broker = seed ?? this.sockets.newBroker(await this.sockets.connections.build({ host, port }), nodeId);
+      // another answer may have come meanwhile
+      if (isAt(this.nodes.get(nodeId), host, port)) continue;
       this.dropNode(nodeId);
-      this.nodes.set(nodeId, this.sockets.newBroker(await this.sockets.connections.build({ host, port }), nodeId));
+      this.nodes.set(nodeId, broker);
     }
     for (const nodeId of this.nodes.keys()) if (!alive.has(nodeId)) this.dropNode(nodeId);
     return metadata;
@@ -230,11 +237,14 @@ export class Cluster {
   private dropNode(nodeId: number): void {
     const pool = this.nodes.get(nodeId)?.connectionPool.pool ?? [];
     this.nodes.delete(nodeId);
-    for (const connection of pool) void hangUp(connection, closedError(`the connection to broker ${nodeId}`));
+    for (const connection of pool) void hangUp(connection, refused('NETWORK_EXCEPTION', `asking broker ${nodeId}`));
   }
 
-  private async addSeeds(): Promise<void> {
-    if (this.seeds.length > 0) return;
+  private addSeeds(): Promise<void> {
+    return (this.seeding ??= this.makeSeeds());
+  }
+
+  private async makeSeeds(): Promise<void> {
     for (const address of this.config.brokers) {
       const colon = address.lastIndexOf(':');
       const host = address.slice(0, colon).replace(/^\[|\]$/g, '');
