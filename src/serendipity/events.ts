@@ -93,15 +93,23 @@ export const itemFacts = (item: CatalogItem): ItemFacts => ({
 });
 
 const LAST_TIME = 8.64e15; // the last moment that a date can name
+/** Of an id or a name that is kept: keys of the log, labels and counts are made of them and must fit into a record. */
+const LONGEST = 4096;
 const TYPES = new Set<string>(['exposure', 'click', 'purchase', 'search', 'visit']);
 
 /**
- * Refuses what no reading of Definition 1 can use. Throws BadRecordError: EMPTY_ID, KEY_MISMATCH, BAD_TIME, FUTURE_EVENT.
+ * Refuses what no reading of Definition 1 can use. Throws BadRecordError: EMPTY_ID, TOO_LONG, KEY_MISMATCH, BAD_TIME,
+ * FUTURE_EVENT.
  * `toleranceMs` ahead of `now` is still the present; a replay passes now = Infinity.
  */
 export function checkEvent(event: BehaviorEvent, key: string, now: number, toleranceMs: number): void {
   if (event.user_id === '') throw new BadRecordError('EMPTY_ID', 'user_id is empty');
   if (event.event_id === '') throw new BadRecordError('EMPTY_ID', 'event_id is empty');
+  checkLength(event.user_id, 'user_id');
+  checkLength(event.event_id, 'event_id');
+  checkLength(event.request_id, 'request_id');
+  checkLength(event.scene, 'scene');
+  checkLength(event.arm, 'arm');
   if (key !== event.user_id) throw new BadRecordError('KEY_MISMATCH', 'the record key is not the event user_id');
   const time = event.event_time;
   if (!Number.isInteger(time) || time < 0 || time > LAST_TIME) {
@@ -112,7 +120,18 @@ export function checkEvent(event: BehaviorEvent, key: string, now: number, toler
   }
   const { items } = event;
   for (let i = 0; i < items.length; i++) {
-    if (items[i].item_id === '') throw new BadRecordError('EMPTY_ID', `item_id of item ${i} is empty`);
+    const item = items[i];
+    if (item.item_id === '') throw new BadRecordError('EMPTY_ID', `item_id of item ${i} is empty`);
+    checkLength(item.item_id, 'item_id');
+    checkLength(item.category_id, 'category_id');
+    checkLength(item.brand_id, 'brand_id');
+    checkLength(item.seller_id, 'seller_id');
+  }
+}
+
+function checkLength(text: string | null, field: string): void {
+  if (text !== null && text.length > LONGEST) {
+    throw new BadRecordError('TOO_LONG', `${field} has ${text.length} characters, more than ${LONGEST}`);
   }
 }
 

@@ -23,7 +23,7 @@ export const DEAD_LETTER_HEADERS = {
   code: 'seral.code',
   error: 'seral.error',
   time: 'seral.time',
-  /** bytes of the value before it was cut to fit */
+  /** bytes of the value before it, or the key, was cut to fit */
   truncated: 'seral.truncated',
   /** set on a timer: the value is the timer as JSON */
   timer: 'seral.timer',
@@ -66,14 +66,15 @@ function letter(
   headers[DEAD_LETTER_HEADERS.code] = failure.code;
   headers[DEAD_LETTER_HEADERS.error] = failure.error.slice(0, MAX_ERROR_CHARS);
   headers[DEAD_LETTER_HEADERS.time] = String(now);
-  let kept = value;
-  if (value !== null && value.length > maxBytes) {
-    headers[DEAD_LETTER_HEADERS.truncated] = String(value.length);
-    kept = value.subarray(0, maxBytes);
+  // the key first, which says whose it was: both together must fit into one record
+  const keptKey = key?.subarray(0, maxBytes / 2) ?? null;
+  const kept = value?.subarray(0, maxBytes - (keptKey?.length ?? 0)) ?? null;
+  if (kept?.length !== value?.length || keptKey?.length !== key?.length) {
+    headers[DEAD_LETTER_HEADERS.truncated] = String(value?.length ?? 0);
   }
   return {
     topic: to,
-    key: key !== null && key.length > maxBytes / 2 ? key.subarray(0, maxBytes / 2) : key,
+    key: keptKey,
     value: kept,
     timestamp: now,
     headers: Object.fromEntries(Object.entries(headers).map(([name, text]) => [name, Buffer.from(text)])),

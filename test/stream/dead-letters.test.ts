@@ -99,12 +99,21 @@ describe('bad records', () => {
   it('are cut where they are too large for the log, and say how large they were', async () => {
     const topology = counting();
     await bench.topics(topology);
-    await bench.write('clicks', [{ key: 'a', value: Buffer.alloc(5000, 'x') }]);
+    await bench.write('clicks', [
+      { key: 'a', value: Buffer.alloc(5000, 'x') },
+      { key: 'k'.repeat(800), value: Buffer.alloc(600, 'x') },
+      { key: 'k'.repeat(800), value: Buffer.from('x') },
+    ]);
     await bench.started(topology, { maxOutputBytes: 1000 });
-    await eventually(async () => expect(await letters()).toHaveLength(1));
-    const [letter] = await letters();
-    expect(letter!.value).toHaveLength(900);
-    expect(letter!.headers['seral.truncated']).toBe('5000');
+    await eventually(async () => expect(await letters()).toHaveLength(3));
+    // key and value together are what must fit
+    expect(
+      (await letters()).map(({ key, value, headers }) => [key!.length, value!.length, headers['seral.truncated']]),
+    ).toEqual([
+      [1, 899, '5000'],
+      [450, 450, '600'],
+      [450, 1, '1'],
+    ]);
   });
 
   it('stop the task when they are too many, before the topic is drained', async () => {
