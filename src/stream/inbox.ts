@@ -110,8 +110,12 @@ export class Inbox {
   /** Takes a fetched batch; the promise resolves when the next one may come. */
   offer(batch: RecordBatch): Promise<void> {
     const queue = this.#byTopic.get(batch.topic);
-    // a batch of before a restart: it will come again
+    // of before a restart: what is missing comes again
     if (queue === undefined || batch.position <= queue.fetched) return Promise.resolve();
+    if (batch.records.length > 0 && batch.records[0]!.offset < queue.fetched) {
+      const { fetched } = queue;
+      batch = { ...batch, records: batch.records.filter((record) => record.offset >= fetched) };
+    }
     queue.fetched = batch.position;
     queue.end = Math.max(batch.end, batch.position);
     const bytes = bytesOf(batch);

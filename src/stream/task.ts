@@ -224,7 +224,11 @@ export class Task {
         this.#progress();
         // lets the log's client do its work: a step may have awaited nothing
         await new Promise((resolve) => setImmediate(resolve));
-      } else await this.#idle(session);
+      } else {
+        // nothing to do is no standstill
+        if (session.inbox.lag === 0) this.#progress();
+        await this.#idle(session);
+      }
     }
   }
 

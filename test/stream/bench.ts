@@ -43,18 +43,24 @@ export interface Said {
   fields: Record<string, unknown>;
 }
 
-export class Bench {
+export class Bench<L extends Log = EmbeddedLog> {
   readonly folder = mkdtempSync(join(tmpdir(), 'seral-stream-'));
   readonly registry = new Registry();
   readonly metrics = new Metrics(this.registry);
   readonly said: Said[] = [];
   readonly fatal: Error[] = [];
   readonly workers = new Set<Worker>();
-  log!: EmbeddedLog;
+  log!: L;
 
   static async open(): Promise<Bench> {
     const bench = new Bench();
     bench.log = await embeddedLog({ path: join(bench.folder, 'log') });
+    return bench;
+  }
+
+  static over<L extends Log>(log: L): Bench<L> {
+    const bench = new Bench<L>();
+    bench.log = log;
     return bench;
   }
 
@@ -176,11 +182,19 @@ export async function eventually<T>(check: () => T | Promise<T>, withinMs = 15_0
   }
 }
 
+/** The log with some of its methods replaced. */
+export const withLog = (log: Log, replaced: Partial<Log>): Log => ({
+  groupConsumer: (options) => log.groupConsumer(options),
+  transactionalProducer: (options) => log.transactionalProducer(options),
+  producer: () => log.producer(),
+  reader: () => log.reader(),
+  admin: () => log.admin(),
+  close: () => log.close(),
+  ...replaced,
+});
+
 /** The log with another behaviour of its transactional producers. */
 export const withProducers = (
   log: Log,
-  wrap: (producer: ReturnType<Log['transactionalProducer']>, id: string) => ReturnType<Log['transactionalProducer']>,
-): Log => ({
-  ...log,
-  transactionalProducer: (options) => wrap(log.transactionalProducer(options), options.transactionalId),
-});
+  wrap: (producer: ReturnType<Log['transactionalProducer']>) => ReturnType<Log['transactionalProducer']>,
+): Log => withLog(log, { transactionalProducer: (options) => wrap(log.transactionalProducer(options)) });

@@ -21,49 +21,54 @@ describe('a changelog', () => {
 
   it('gives back what was written to it, compacted anywhere, interrupted anywhere', () => {
     fc.assert(
-      fc.property(fc.array(write, { maxLength: 12, size: 'max' }), fc.nat(1000), fc.nat(1000), (writes, cleaned, stopped) => {
-        const split = new SplitKeys();
-        const truth = new Map<string, Buffer>();
-        let log: LogRecord[] = [];
-        const append = ({ key, value, headers }: OutRecord) =>
-          log.push({ offset: log.length, timestamp: 0, key, value, ...(headers && { headers }) });
-        let fill = 0;
-        for (const { key, size } of writes) {
-          const value = size === null ? null : Buffer.alloc(size, ++fill);
-          if (value === null) truth.delete(key);
-          else truth.set(key, value);
-          writeChanges([{ store: 's', key: Buffer.from(key), value }], split, topics).records.forEach(append);
-        }
-        const end = log.length;
-        log = compact(log, end === 0 ? 0 : cleaned % (end + 1));
+      fc.property(
+        fc.array(write, { maxLength: 12, size: 'max' }),
+        fc.nat(1000),
+        fc.nat(1000),
+        (writes, cleaned, stopped) => {
+          const split = new SplitKeys();
+          const truth = new Map<string, Buffer>();
+          let log: LogRecord[] = [];
+          const append = ({ key, value, headers }: OutRecord) =>
+            log.push({ offset: log.length, timestamp: 0, key, value, ...(headers && { headers }) });
+          let fill = 0;
+          for (const { key, size } of writes) {
+            const value = size === null ? null : Buffer.alloc(size, ++fill);
+            if (value === null) truth.delete(key);
+            else truth.set(key, value);
+            writeChanges([{ store: 's', key: Buffer.from(key), value }], split, topics).records.forEach(append);
+          }
+          const end = log.length;
+          log = compact(log, end === 0 ? 0 : cleaned % (end + 1));
 
-        const db = new MemoryDb();
-        const restore = (from: number, to: number): number => {
+          const db = new MemoryDb();
+          const restore = (from: number, to: number): number => {
+            const known = new SplitKeys();
+            finishNow(known.open(db));
+            const reader = new ChangelogReader('s', known);
+            const rows: DbChange[] = [];
+            for (const record of log) if (record.offset >= from && record.offset < to) reader.apply(record, rows);
+            db.write(rows);
+            if (to === end) reader.end();
+            return reader.resumeAt(to);
+          };
+          restore(restore(0, end === 0 ? 0 : stopped % (end + 1)), end);
+
+          const prefix = prefixOf('s');
+          const found = db.scan(prefix, Buffer.from('s\x01'), 100);
+          expect(new Map(found.map((row) => [row.key.toString('utf8', prefix.length), row.value.length]))).toEqual(
+            new Map([...truth].map(([key, value]) => [key, value.length])),
+          );
+          for (const { key, value } of found)
+            expect(value.equals(truth.get(key.toString('utf8', prefix.length))!)).toBe(true);
           const known = new SplitKeys();
           finishNow(known.open(db));
-          const reader = new ChangelogReader('s', known);
-          const rows: DbChange[] = [];
-          for (const record of log) if (record.offset >= from && record.offset < to) reader.apply(record, rows);
-          db.write(rows);
-          if (to === end) reader.end();
-          return reader.resumeAt(to);
-        };
-        restore(restore(0, end === 0 ? 0 : stopped % (end + 1)), end);
-
-        const prefix = prefixOf('s');
-        const found = db.scan(prefix, Buffer.from('s\x01'), 100);
-        expect(new Map(found.map((row) => [row.key.toString('utf8', prefix.length), row.value.length]))).toEqual(
-          new Map([...truth].map(([key, value]) => [key, value.length])),
-        );
-        for (const { key, value } of found)
-          expect(value.equals(truth.get(key.toString('utf8', prefix.length))!)).toBe(true);
-        const known = new SplitKeys();
-        finishNow(known.open(db));
-        for (const [key, value] of truth) {
-          const parts = value.length > PART ? Math.ceil(value.length / PART) : 0;
-          expect(known.get('s', Buffer.from(key))).toBe(parts);
-        }
-      }),
+          for (const [key, value] of truth) {
+            const parts = value.length > PART ? Math.ceil(value.length / PART) : 0;
+            expect(known.get('s', Buffer.from(key))).toBe(parts);
+          }
+        },
+      ),
       { numRuns: 100 },
     );
   });

@@ -13,15 +13,22 @@ interface Count {
   pad?: string;
 }
 
+interface CountingOptions {
+  ttlMs?: number;
+  name?: string;
+  /** of its topics, where a log is shared with other tests */
+  prefix?: string;
+}
+
 /**
  * Counts clicks of a key: `counted` gets each new count. What a click asks for (`do`) makes it break, grow its state or
  * set a timer, which says the count of then.
  */
-export const counting = (options: { ttlMs?: number } = {}): Topology =>
-  new Topology('counting')
+export const counting = ({ name = 'counting', prefix = '', ...options }: CountingOptions = {}): Topology =>
+  new Topology(name)
     .source<Click>({
       name: 'clicks',
-      topic: 'clicks',
+      topic: `${prefix}clicks`,
       schema: 'Click',
       time: (click) => click.at,
       check: (click) => {
@@ -58,4 +65,4 @@ export const counting = (options: { ttlMs?: number } = {}): Topology =>
         };
       },
     })
-    .sink({ name: 'counted', from: ['count'], topic: 'counted', schema: 'Counted' });
+    .sink({ name: 'counted', from: ['count'], topic: `${prefix}counted`, schema: 'Counted' });

@@ -75,22 +75,25 @@ const move = fc.record({
 describe('the engine', () => {
   it('gives the same whatever the cut of its input into batches', () => {
     fc.assert(
-      fc.property(fc.array(fc.array(move, { maxLength: 8, size: 'max' }), { maxLength: 12, size: 'max' }), (batches) => {
-        const whole = new TopologyTestDriver(chain());
-        const single = new TopologyTestDriver(chain());
-        for (const batch of batches) {
-          whole.pipeAll(batch.map(({ key, value }) => ({ source: 'moves', key, value })));
-          for (const { key, value } of batch) single.pipe('moves', key, value);
-        }
-        // one processor's outputs keep their order; stages may overtake each other within a batch
-        const byStage = (driver: TopologyTestDriver) => {
-          const outputs = driver.read<string>('found');
-          return [outputs.filter((o) => o.value === 'nothing'), outputs.filter((o) => o.value !== 'nothing')];
-        };
-        expect(byStage(whole)).toEqual(byStage(single));
-        expect(whole.store('nodes')).toEqual(single.store('nodes'));
-        expect(whole.store('last')).toEqual(single.store('last'));
-      }),
+      fc.property(
+        fc.array(fc.array(move, { maxLength: 8, size: 'max' }), { maxLength: 12, size: 'max' }),
+        (batches) => {
+          const whole = new TopologyTestDriver(chain());
+          const single = new TopologyTestDriver(chain());
+          for (const batch of batches) {
+            whole.pipeAll(batch.map(({ key, value }) => ({ source: 'moves', key, value })));
+            for (const { key, value } of batch) single.pipe('moves', key, value);
+          }
+          // one processor's outputs keep their order; stages may overtake each other within a batch
+          const byStage = (driver: TopologyTestDriver) => {
+            const outputs = driver.read<string>('found');
+            return [outputs.filter((o) => o.value === 'nothing'), outputs.filter((o) => o.value !== 'nothing')];
+          };
+          expect(byStage(whole)).toEqual(byStage(single));
+          expect(whole.store('nodes')).toEqual(single.store('nodes'));
+          expect(whole.store('last')).toEqual(single.store('last'));
+        },
+      ),
       { numRuns: 300 },
     );
   });

@@ -2,10 +2,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RegistryError } from '../../src/errors.ts';
-import type { Log } from '../../src/log/port.ts';
 import { Topology, type Processor, type ProcessorContext } from '../../src/stream/topology.ts';
 import type { Worker } from '../../src/stream/worker.ts';
-import { Bench, eventually, jsonSerde, withProducers } from './bench.ts';
+import { Bench, eventually, jsonSerde, withLog, withProducers } from './bench.ts';
 import { counting } from './counting.ts';
 
 describe('workers of a group', () => {
@@ -110,13 +109,9 @@ describe('workers of a group', () => {
     await eventually(() => expect(frozen).not.toBeNull());
 
     // the group believes it dead: another process, here with a group of its own on the same offsets
-    const other: Log = {
-      ...bench.log,
-      groupConsumer: (options) => {
-        const inner = bench.log.groupConsumer({ ...options, group: 'elsewhere' });
-        return inner;
-      },
-    };
+    const other = withLog(bench.log, {
+      groupConsumer: (options) => bench.log.groupConsumer({ ...options, group: 'elsewhere' }),
+    });
     const heir = await bench.started(topology, { stateDir: join(bench.folder, 'heir') }, { log: other });
     await settled(heir);
     await expectExact(1);
@@ -155,8 +150,13 @@ describe('workers of a group', () => {
     }));
     const worker = await bench.started(topology, { wedgeMs: 200, revokeDeadlineMs: 50 }, { log });
     await settled(worker);
+    // a pause is none
     await sleep(300);
-    expect(worker.live()).toBe(true);
+    await bench.write('clicks', [{ key: 'a', value: { at: 1 } }]);
+    while ((await bench.read('counted')).length < 1) {
+      expect(worker.live()).toBe(true);
+      await sleep(1);
+    }
     stuck = true;
     await bench.write('clicks', [{ key: 'a', value: { at: 1 } }]);
     await eventually(async () => {
@@ -173,8 +173,7 @@ describe('workers of a group', () => {
     const topology = counting();
     await bench.topics(topology);
     let deaf = false;
-    const log: Log = {
-      ...bench.log,
+    const log = withLog(bench.log, {
       groupConsumer: (options) => {
         const inner = bench.log.groupConsumer(options);
         return {
@@ -185,7 +184,7 @@ describe('workers of a group', () => {
           stop: () => inner.stop(),
         };
       },
-    };
+    });
     const worker = await bench.started(topology, { wedgeMs: 200 }, { log });
     await settled(worker);
     deaf = true;

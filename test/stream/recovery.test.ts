@@ -2,10 +2,9 @@ import { join } from 'node:path';
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Log } from '../../src/log/port.ts';
 import { StateDb } from '../../src/stream/state-db.ts';
 import type { Worker } from '../../src/stream/worker.ts';
-import { Bench, eventually, withProducers } from './bench.ts';
+import { Bench, eventually, withLog, withProducers } from './bench.ts';
 import { counting, type Click } from './counting.ts';
 
 const HOUR = 3_600_000;
@@ -146,8 +145,7 @@ describe('a task that comes back', () => {
     loseDisk();
 
     // reads the changelog slowly, in small batches
-    const slow: Log = {
-      ...bench.log,
+    const slow = withLog(bench.log, {
       reader: () => {
         const reader = bench.log.reader();
         return {
@@ -164,7 +162,7 @@ describe('a task that comes back', () => {
           close: () => reader.close(),
         };
       },
-    };
+    });
     const second = await bench.started(topology, { restoreBatchBytes: 1000 }, { log: slow });
     await eventually(() => {
       const [task] = second.status().tasks;
