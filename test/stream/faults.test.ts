@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LogError, StoreError } from '../../src/errors.ts';
 import type { TransactionalProducer } from '../../src/log/port.ts';
@@ -107,5 +109,39 @@ describe('a task whose log or disk fails', () => {
     // what each failed write had was restored: one record a key, and the clock's
     expect(await bench.metric('restored_records_total')).toBeGreaterThan(0);
     expect(bench.saidThat('wiped')).toEqual([]);
+  });
+
+  it('restores its state whole when a read finds it broken', async () => {
+    const topology = counting();
+    await bench.topics(topology);
+    await bench.write('clicks', clicks(0, 100));
+    const first = await bench.started(topology);
+    await expectExact(bench, 100);
+    await bench.stop(first);
+    const getMany = StateDb.prototype.getMany;
+    let broken = 1;
+    vi.spyOn(StateDb.prototype, 'getMany').mockImplementation(function (this: StateDb, keys) {
+      if (keys.some((key) => key.includes('user-3')) && broken-- > 0) {
+        return Promise.reject(new StoreError('STORE_CORRUPTED', 'injected', { retriable: true }));
+      }
+      return getMany.call(this, keys);
+    });
+    await bench.started(topology);
+    await bench.write('clicks', clicks(100, 100));
+    await expectExact(bench, 200);
+    expect(bench.saidThat('wiped')).toHaveLength(1);
+  });
+
+  it('gives up, and says why, when nothing helps', async () => {
+    const topology = counting();
+    await bench.topics(topology);
+    writeFileSync(join(bench.folder, 'file'), '');
+    const worker = await bench.started(topology, { stateDir: join(bench.folder, 'file'), rebuildBudget: 3 });
+    await eventually(() => expect(bench.fatal).toHaveLength(1));
+    expect(bench.fatal.splice(0)[0]).toMatchObject({
+      code: 'REBUILD_BUDGET',
+      message: expect.stringContaining('4 failures within 600 s, the last: cannot open'),
+    });
+    expect(worker.status()).toMatchObject({ live: false, tasks: [{ state: 'failed', rebuilds: 4 }] });
   });
 });
