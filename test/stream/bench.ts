@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Registry } from 'prom-client';
+import { expect } from 'vitest';
 import { embeddedLog, type EmbeddedLog } from '../../src/log/embedded/index.ts';
 import { DecodeError } from '../../src/errors.ts';
 import type { Log, LogRecord } from '../../src/log/port.ts';
@@ -147,6 +148,21 @@ export class Bench<L extends Log = EmbeddedLog> {
     return found.values
       .filter((value) => Object.entries(labels).every(([k, v]) => value.labels[k] === v))
       .reduce((sum, { value }) => sum + value, 0);
+  }
+
+  /** Until everything that was written to a topic is processed and committed. */
+  async settled(topic = 'clicks', group = 'test-counting'): Promise<void> {
+    const admin = this.log.admin();
+    await eventually(async () => {
+      const ends = await admin.offsets(topic);
+      const committed = await admin.committed(
+        group,
+        ends.map(({ partition }) => ({ topic, partition })),
+      );
+      expect(committed.map((position) => position ?? 0)).toEqual(ends.map(({ end }) => end));
+      for (const worker of this.workers) expect(worker.ready()).toBe(true);
+    });
+    await admin.close();
   }
 
   saidThat(part: string): Said[] {

@@ -15,14 +15,6 @@ describe('workers of a group', () => {
   afterEach(() => bench.close());
 
   const partitionsOf = (worker: Worker) => worker.status().tasks.map((task) => task.partition);
-  const settled = (...workers: Worker[]) =>
-    eventually(() => {
-      for (const worker of workers) {
-        expect(worker.ready()).toBe(true);
-        for (const task of worker.status().tasks) expect(task.lag).toBe(0);
-      }
-    }).then(() => sleep(60));
-
   async function expectExact(records: number): Promise<void> {
     await eventually(async () => expect((await bench.read('counted')).length).toBeGreaterThanOrEqual(records));
     const counts = new Map<string, number[]>();
@@ -62,7 +54,7 @@ describe('workers of a group', () => {
     await sleep(150);
     going = false;
     await feeding;
-    await settled(second, fourth);
+    await bench.settled();
     expect([...partitionsOf(second), ...partitionsOf(fourth)].sort()).toEqual([0, 1, 2, 3, 4, 5]);
     await expectExact(sent);
   });
@@ -75,14 +67,14 @@ describe('workers of a group', () => {
       Array.from({ length: 400 }, (_, i) => ({ key: `user-${i % 11}`, value: { at: i } })),
     );
     const first = await bench.started(topology);
-    const second = await bench.started(topology);
-    await settled(first, second);
+    await bench.started(topology);
+    await bench.settled();
     await bench.stop(first);
     await bench.write(
       'clicks',
       Array.from({ length: 400 }, (_, i) => ({ key: `user-${i % 11}`, value: { at: i } })),
     );
-    await settled(second);
+    await bench.settled();
     await expectExact(800);
   });
 
@@ -103,7 +95,7 @@ describe('workers of a group', () => {
       close: () => producer.close(),
     }));
     const zombie = await bench.started(topology, { fencedRetryMs: 600_000 }, { log });
-    await settled(zombie);
+    await bench.settled();
     freeze = true;
     await bench.write('clicks', [{ key: 'a', value: { at: 1 } }]);
     await eventually(() => expect(frozen).not.toBeNull());
@@ -112,8 +104,8 @@ describe('workers of a group', () => {
     const other = withLog(bench.log, {
       groupConsumer: (options) => bench.log.groupConsumer({ ...options, group: 'elsewhere' }),
     });
-    const heir = await bench.started(topology, { stateDir: join(bench.folder, 'heir') }, { log: other });
-    await settled(heir);
+    await bench.started(topology, { stateDir: join(bench.folder, 'heir') }, { log: other });
+    await bench.settled();
     await expectExact(1);
     freeze = false;
     frozen!();
@@ -127,8 +119,8 @@ describe('workers of a group', () => {
   it('take a partition back when the one who fenced them is gone', async () => {
     const topology = counting();
     await bench.topics(topology);
-    const worker = await bench.started(topology, { fencedRetryMs: 50 });
-    await settled(worker);
+    await bench.started(topology, { fencedRetryMs: 50 });
+    await bench.settled();
     const stranger = bench.log.transactionalProducer({ transactionalId: 'test-counting-0' });
     await stranger.open();
     await stranger.close();
@@ -149,7 +141,7 @@ describe('workers of a group', () => {
       close: () => producer.close(),
     }));
     const worker = await bench.started(topology, { wedgeMs: 200, revokeDeadlineMs: 50 }, { log });
-    await settled(worker);
+    await bench.settled();
     // a pause is none
     await sleep(300);
     await bench.write('clicks', [{ key: 'a', value: { at: 1 } }]);
@@ -186,7 +178,7 @@ describe('workers of a group', () => {
       },
     });
     const worker = await bench.started(topology, { wedgeMs: 200 }, { log });
-    await settled(worker);
+    await bench.settled();
     deaf = true;
     await bench.write('clicks', [{ key: 'a', value: { at: 1 } }]);
     await eventually(() => expect(worker.live()).toBe(false));
@@ -249,7 +241,7 @@ describe('workers of a group', () => {
 
     it('start at the end, and keep to that choice', async () => {
       const worker = await start('latest');
-      await settled(worker);
+      await bench.settled();
       await bench.stop(worker);
       await bench.write('clicks', [{ key: 'a', value: { at: 11 } }]);
       await bench.started(counting(), { offsetReset: 'latest' });

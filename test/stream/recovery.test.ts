@@ -3,7 +3,6 @@ import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { StateDb } from '../../src/stream/state-db.ts';
-import type { Worker } from '../../src/stream/worker.ts';
 import { Bench, eventually, withLog, withProducers } from './bench.ts';
 import { counting, type Click } from './counting.ts';
 
@@ -20,14 +19,6 @@ describe('a task that comes back', () => {
   const counted = async () => (await bench.read('counted')).map(([key, n]) => `${key} ${n}`);
   const statePath = () => join(bench.folder, 'state', 'test-counting', '0');
   const loseDisk = () => rmSync(join(bench.folder, 'state'), { recursive: true });
-
-  /** Until everything written was processed and committed. */
-  const settled = (worker: Worker) =>
-    eventually(() => {
-      const { tasks } = worker.status();
-      expect(tasks.length).toBeGreaterThan(0);
-      for (const task of tasks) expect(task).toMatchObject({ state: 'running', lag: 0 });
-    }).then(() => sleep(60));
 
   it('has nothing of what a crash left uncommitted, neither in the output nor in the state', async () => {
     const topology = counting();
@@ -56,8 +47,8 @@ describe('a task that comes back', () => {
     await bench.stop(worker);
     expect(await counted()).toHaveLength(10);
 
-    const second = await bench.started(topology);
-    await settled(second);
+    await bench.started(topology);
+    await bench.settled();
     expect(await counted()).toEqual(Array.from({ length: 15 }, (_, i) => `a ${i + 1}`));
     expect(await bench.metric('restored_records_total')).toBe(0);
     expect(bench.saidThat('wiped')).toEqual([]);
@@ -71,29 +62,29 @@ describe('a task that comes back', () => {
       Array.from({ length: 50 }, (_, i) => click(`user-${i}`, { at: i })),
     );
     const first = await bench.started(topology);
-    await settled(first);
+    await bench.settled();
     await bench.stop(first);
     loseDisk();
 
     const second = await bench.started(topology);
-    await settled(second);
+    await bench.settled();
     // 50 counts; and the clock's key, once a commit
     const restored = await bench.metric('restored_records_total');
     expect(restored).toBeGreaterThanOrEqual(51);
     await bench.write('clicks', [click('user-7', { at: 100 })]);
-    await settled(second);
+    await bench.settled();
     await bench.stop(second);
     expect(await counted()).toContain('user-7 2');
 
     // another machine goes on; then the first one, whose disk is behind, takes over again
     const third = await bench.started(topology, { stateDir: join(bench.folder, 'elsewhere') });
     await bench.write('clicks', [click('user-7', { at: 101 }), click('user-8', { at: 102 })]);
-    await settled(third);
+    await bench.settled();
     await bench.stop(third);
     const before = await bench.metric('restored_records_total');
-    const fourth = await bench.started(topology);
+    await bench.started(topology);
     await bench.write('clicks', [click('user-7', { at: 103 })]);
-    await settled(fourth);
+    await bench.settled();
     expect((await bench.metric('restored_records_total')) - before).toBeLessThanOrEqual(6);
     expect((await counted()).filter((line) => line.startsWith('user-7'))).toEqual(
       [1, 2, 3, 4].map((n) => `user-7 ${n}`),
@@ -105,21 +96,21 @@ describe('a task that comes back', () => {
     await bench.topics(topology);
     await bench.write('clicks', [click('a', { at: HOUR, do: 'timer' }), click('b', { at: HOUR + 500, do: 'timer' })]);
     const first = await bench.started(topology);
-    await settled(first);
+    await bench.settled();
     await bench.stop(first);
     loseDisk();
     const second = await bench.started(topology);
     // late, and no newer than a's timer: stream time is still that of before
     await bench.write('clicks', [click('c', { at: 1 })]);
-    await settled(second);
+    await bench.settled();
     expect(await counted()).toEqual(['a 1', 'b 1', 'c 1']);
     await bench.write('clicks', [click('c', { at: HOUR + 1000 })]);
-    await settled(second);
+    await bench.settled();
     await bench.stop(second);
     expect(await counted()).toEqual(['a 1', 'b 1', 'c 1', 'c 2', 'a timer at 1']);
-    const third = await bench.started(topology);
+    await bench.started(topology);
     await bench.write('clicks', [click('c', { at: 2 * HOUR })]);
-    await settled(third);
+    await bench.settled();
     expect((await counted()).slice(5)).toEqual(['c 3', 'b timer at 1']);
   });
 
@@ -140,7 +131,7 @@ describe('a task that comes back', () => {
       Array.from({ length: users }, (_, i) => click(`user-${i}`, { at: i })),
     );
     const first = await bench.started(topology);
-    await settled(first);
+    await bench.settled();
     await bench.stop(first);
     loseDisk();
 
@@ -173,8 +164,8 @@ describe('a task that comes back', () => {
     await bench.stop(second);
 
     const before = await bench.metric('restored_records_total');
-    const third = await bench.started(topology);
-    await settled(third);
+    await bench.started(topology);
+    await bench.settled();
     const restored = (await bench.metric('restored_records_total')) - before;
     expect(restored).toBeLessThan(users - 250);
     expect(restored).toBeGreaterThan(100);
@@ -182,7 +173,7 @@ describe('a task that comes back', () => {
       'clicks',
       [0, 1, users - 1].map((i) => click(`user-${i}`, { at: users })),
     );
-    await settled(third);
+    await bench.settled();
     expect((await counted()).slice(users)).toEqual(['user-0 2', 'user-1 2', `user-${users - 1} 2`]);
   });
 
@@ -191,12 +182,12 @@ describe('a task that comes back', () => {
     await bench.topics(topology);
     await bench.write('clicks', [click('a', { at: 1 })]);
     const first = await bench.started(topology);
-    await settled(first);
+    await bench.settled();
     await bench.stop(first);
     writeFileSync(join(statePath(), 'CURRENT'), 'MANIFEST-999999\n');
-    const second = await bench.started(topology);
+    await bench.started(topology);
     await bench.write('clicks', [click('a', { at: 2 })]);
-    await settled(second);
+    await bench.settled();
     expect(await counted()).toEqual(['a 1', 'a 2']);
     expect(bench.saidThat('wiped')).toHaveLength(1);
   });
@@ -206,14 +197,14 @@ describe('a task that comes back', () => {
     await bench.topics(topology);
     await bench.write('clicks', [click('a', { at: 1 }), click('b', { at: 1 })]);
     const first = await bench.started(topology);
-    await settled(first);
+    await bench.settled();
     await bench.stop(first);
     const db = await StateDb.open(statePath(), { writeBufferBytes: 1 << 20, lockRetries: 0, lockRetryMs: 1 });
     await db.write([{ key: Buffer.from('\0changelog\0counts'), value: Buffer.from('1000') }]);
     await db.close();
-    const second = await bench.started(topology);
+    await bench.started(topology);
     await bench.write('clicks', [click('a', { at: 2 })]);
-    await settled(second);
+    await bench.settled();
     expect(await counted()).toEqual(['a 1', 'b 1', 'a 2']);
     expect(bench.saidThat('wiped')).toHaveLength(1);
   });
@@ -224,14 +215,14 @@ describe('a task that comes back', () => {
     const worker = await bench.started(topology);
     for (let i = 0; i < 5; i++) {
       await bench.write('clicks', [click('a', { at: i }), click(`other-${i}`, { at: i })]);
-      await settled(worker);
+      await bench.settled();
     }
     await bench.stop(worker);
     await bench.log.compact();
     loseDisk();
-    const second = await bench.started(topology);
+    await bench.started(topology);
     await bench.write('clicks', [click('a', { at: 9 })]);
-    await settled(second);
+    await bench.settled();
     expect((await counted()).at(-1)).toBe('a 6');
   });
 
@@ -252,7 +243,7 @@ describe('a task that comes back', () => {
     ].entries()) {
       const worker = await bench.started(topology);
       await bench.write('clicks', [click('heavy', { at: i, do: 'pad', pad: pad! }), click('light', { at: i })]);
-      await settled(worker);
+      await bench.settled();
       await bench.stop(worker);
       expect(await parts()).toBe(expected);
       expect(Math.max(...(await bench.records(changelog)).map((r) => r.value?.length ?? 0))).toBeLessThan(600_000);
@@ -262,7 +253,7 @@ describe('a task that comes back', () => {
     loseDisk();
     const worker = await bench.started(topology);
     await bench.write('clicks', [click('heavy', { at: 9 }), click('light', { at: 9 })]);
-    await settled(worker);
+    await bench.settled();
     expect((await counted()).slice(-2)).toEqual(['heavy 5', 'light 5']);
     await bench.stop(worker);
     const db = await StateDb.open(statePath(), { writeBufferBytes: 1 << 20, lockRetries: 0, lockRetryMs: 1 });
@@ -276,25 +267,25 @@ describe('a task that comes back', () => {
     await bench.topics(topology);
     const worker = await bench.started(topology, { sweepEveryCommits: 1 });
     await bench.write('clicks', [click('old', { at: 1 }), click('kept', { at: 1 })]);
-    await settled(worker);
+    await bench.settled();
     await bench.write('clicks', [click('kept', { at: 900 })]);
-    await settled(worker);
+    await bench.settled();
     // 'old' expires, is not swept before it is read: it counts from one; then it is refreshed
     await bench.write('clicks', [click('old', { at: 1500 })]);
-    await settled(worker);
+    await bench.settled();
     await bench.write('clicks', [click('new', { at: 2100 })]);
-    await settled(worker);
+    await bench.settled();
     await bench.write('clicks', [click('new', { at: 2200 })]);
-    await settled(worker);
+    await bench.settled();
     expect(await counted()).toEqual(['old 1', 'kept 1', 'kept 2', 'old 1', 'new 1', 'new 2']);
     const last = new Map((await bench.records('test-counting-counts-changelog')).map((r) => [String(r.key), r.value]));
     expect([...last].filter(([, value]) => value === null).map(([key]) => key)).toEqual(['kept']);
     expect(await bench.metric('expired_entries_total')).toBe(1);
     await bench.stop(worker);
     loseDisk();
-    const second = await bench.started(topology);
+    await bench.started(topology);
     await bench.write('clicks', [click('old', { at: 2300 }), click('kept', { at: 2300 })]);
-    await settled(second);
+    await bench.settled();
     expect((await counted()).slice(-2)).toEqual(['old 2', 'kept 1']);
   });
 
@@ -302,7 +293,7 @@ describe('a task that comes back', () => {
     const topology = counting();
     await bench.topics(topology);
     const worker = await bench.started(topology);
-    await settled(worker);
+    await bench.settled();
     await bench.stop(worker);
     expect(existsSync(statePath())).toBe(true);
     expect(readdirSync(statePath())).toContain('LOCK');
