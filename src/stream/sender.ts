@@ -29,16 +29,20 @@ export class Sender {
 
   /** Lets what was pushed go; a promise where processing should wait. Throws what an earlier send failed with. */
   go(): Promise<void> | undefined {
-    this.#check();
-    if (this.#sending === null && this.#waiting.length > 0) this.#sending = this.#run();
+    this.#begin();
     return this.#unsentBytes > this.#maxUnsentBytes ? this.drain() : undefined;
   }
 
   /** The log has everything that was pushed. */
   async drain(): Promise<void> {
-    this.go();
+    this.#begin();
     while (this.#sending !== null) await this.#sending;
     this.#check();
+  }
+
+  #begin(): void {
+    this.#check();
+    if (this.#sending === null && this.#waiting.length > 0) this.#sending = this.#run();
   }
 
   #check(): void {
