@@ -142,12 +142,14 @@ async function load(path: string, brokers: string): Promise<{ loaded: number; it
 }
 
 async function runRow(row: string, options: RowOptions): Promise<RowResult> {
-  const flags = (process.env['BENCH_NODE_FLAGS'] ?? '').split(' ').filter(Boolean);
+  // as bin/seral starts the job
+  const flags = ['--max-semi-space-size=8', ...(process.env['BENCH_NODE_FLAGS'] ?? '').split(' ').filter(Boolean)];
   const child = spawn(
     process.execPath,
     [...flags, join(import.meta.dirname, 'row.ts'), row, '--json', JSON.stringify(options)],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
+      env: { MALLOC_ARENA_MAX: '2', ...process.env },
     },
   );
   let text = '';
