@@ -216,16 +216,16 @@ async function bare(to: string | null) {
           for (const message of batch.messages) bytes += message.value?.length ?? 0;
           if (to !== null) {
             const transaction = await producers.get(batch.partition)!.transaction();
-            await transaction.send({
-              topic: to,
-              acks: -1,
-              messages: batch.messages.map(({ key, value, timestamp }) => ({
-                key,
-                value,
-                timestamp,
-                partition: batch.partition,
-              })),
-            });
+            // one send of a partition is one batch, which the broker takes up to a megabyte of
+            for (let from = 0; from < batch.messages.length; from += 1000) {
+              await transaction.send({
+                topic: to,
+                acks: -1,
+                messages: batch.messages
+                  .slice(from, from + 1000)
+                  .map(({ key, value, timestamp }) => ({ key, value, timestamp, partition: batch.partition })),
+              });
+            }
             const offset = String(Number(batch.lastOffset()) + 1);
             await transaction.sendOffsets({
               consumerGroupId: groupId,
