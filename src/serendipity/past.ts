@@ -4,6 +4,12 @@ export const BRAND = 1;
 export const SELLER = 2;
 
 const NONE = -1;
+/** A page's number in a table is one more than its place in the lists; 0 is none. */
+const NO_PAGE = 0;
+/** Numbers of pages take two bytes each up to here: nearly every user's do. */
+const SMALL = 0xffff;
+
+type Numbers = Uint16Array | Int32Array;
 
 /**
  * What a user was shown and can no longer change: for each category, brand and seller its newest exposure and the newest
@@ -16,17 +22,16 @@ export class Past {
   times: number[] = [];
   days: number[] = [];
   requests: (string | null)[] = []; // null: a request of its own
-  // an open-addressing table of keys; capacity a power of two
+  // an open-addressing table of keys, at most four fifths full; it is most of what a user takes in memory
   #keys = new Int32Array(0);
-  #newest = new Int32Array(0);
-  #other = new Int32Array(0);
+  #newest: Numbers = new Uint16Array(0);
+  #other: Numbers = new Uint16Array(0);
   #used = 0;
-  #shift = 32;
   #pagesAfterPurge = 0;
 
   /** Bytes held in memory, roughly. */
   get bytes(): number {
-    return 400 + this.#keys.length * 12 + this.times.length * 60;
+    return 600 + this.#keys.length * (4 + 2 * this.#newest.BYTES_PER_ELEMENT) + this.times.length * 60;
   }
 
   addPage(time: number, day: number, request: string | null): number {
@@ -38,25 +43,27 @@ export class Past {
 
   /** Page `page` showed the value. */
   see(key: number, page: number): void {
-    if (this.#used * 4 >= this.#keys.length * 3) this.#grow();
+    const number = page + 1;
+    if (this.#used * 5 >= this.#keys.length * 4 || (number > SMALL && this.#newest instanceof Uint16Array))
+      this.#grow(number);
     const at = this.#find(key);
     if (this.#keys[at] === NONE) {
       this.#keys[at] = key;
-      this.#newest[at] = page;
-      this.#other[at] = NONE;
+      this.#newest[at] = number;
+      this.#other[at] = NO_PAGE;
       this.#used++;
       return;
     }
-    const newest = this.#newest[at];
+    const newest = this.#newest[at] - 1;
     if (newest === page) return;
     if (this.#sameRequest(newest, page)) {
-      if (this.times[page] > this.times[newest]) this.#newest[at] = page;
+      if (this.times[page] > this.times[newest]) this.#newest[at] = number;
     } else if (this.times[page] >= this.times[newest]) {
-      this.#other[at] = newest;
-      this.#newest[at] = page;
+      this.#other[at] = newest + 1;
+      this.#newest[at] = number;
     } else {
       const other = this.#other[at];
-      if (other === NONE || this.times[page] > this.times[other]) this.#other[at] = page;
+      if (other === NO_PAGE || this.times[page] > this.times[other - 1]) this.#other[at] = number;
     }
   }
 
@@ -68,8 +75,9 @@ export class Past {
     if (this.#used === 0) return NaN;
     const at = this.#find(key);
     if (this.#keys[at] === NONE) return NaN;
-    for (let page = this.#newest[at], second = false; ; page = this.#other[at], second = true) {
-      if (page === NONE) return NaN;
+    for (let number = this.#newest[at], second = false; ; number = this.#other[at], second = true) {
+      if (number === NO_PAGE) return NaN;
+      const page = number - 1;
       const itself = request !== null && this.requests[page] === request;
       if (!itself && this.times[page] < time && this.days[page] <= to) {
         return this.days[page] >= from ? this.times[page] : NaN;
@@ -78,9 +86,9 @@ export class Past {
     }
   }
 
-  /** Forgets what no window can reach any more, when it has become most of what is here. */
+  /** Forgets what no window can reach any more, once that is a good part of what is here. */
   purge(from: number): void {
-    if (this.times.length < 32 || this.times.length < this.#pagesAfterPurge * 2) return;
+    if (this.times.length < 16 || this.times.length < this.#pagesAfterPurge * 1.3) return;
     const { times, days, requests } = this;
     const keys = this.#keys;
     const newest = this.#newest;
@@ -89,19 +97,21 @@ export class Past {
     this.days = [];
     this.requests = [];
     const moved = new Int32Array(times.length).fill(NONE);
-    const move = (page: number): number => {
+    const move = (number: number): number => {
+      const page = number - 1;
       if (moved[page] === NONE) moved[page] = this.addPage(times[page], days[page], requests[page]);
-      return moved[page];
+      return moved[page] + 1;
     };
+    const lives = (number: number): boolean => number !== NO_PAGE && days[number - 1] >= from;
     let live = 0;
-    for (let i = 0; i < keys.length; i++) if (keys[i] !== NONE && days[newest[i]] >= from) live++;
-    this.#allocate(live * 2);
+    for (let i = 0; i < keys.length; i++) if (keys[i] !== NONE && lives(newest[i])) live++;
+    this.#allocate(live, times.length);
     for (let i = 0; i < keys.length; i++) {
-      if (keys[i] === NONE || days[newest[i]] < from) continue;
+      if (keys[i] === NONE || !lives(newest[i])) continue;
       const at = this.#find(keys[i]);
       this.#keys[at] = keys[i];
       this.#newest[at] = move(newest[i]);
-      this.#other[at] = other[i] !== NONE && days[other[i]] >= from ? move(other[i]) : NONE;
+      this.#other[at] = lives(other[i]) ? move(other[i]) : NO_PAGE;
       this.#used++;
     }
     this.#pagesAfterPurge = this.times.length;
@@ -112,28 +122,27 @@ export class Past {
   }
 
   #find(key: number): number {
-    const mask = this.#keys.length - 1;
-    let at = Math.imul(key, 0x9e3779b1) >>> this.#shift;
-    while (this.#keys[at] !== key && this.#keys[at] !== NONE) at = (at + 1) & mask;
+    const size = this.#keys.length;
+    let at = (Math.imul(key, 0x9e3779b1) >>> 0) % size;
+    while (this.#keys[at] !== key && this.#keys[at] !== NONE) if (++at === size) at = 0;
     return at;
   }
 
-  #allocate(entries: number): void {
-    let bits = 4;
-    while (3 << bits < entries * 4) bits++;
-    this.#shift = 32 - bits;
-    this.#keys = new Int32Array(1 << bits).fill(NONE);
-    this.#newest = new Int32Array(1 << bits);
-    this.#other = new Int32Array(1 << bits);
+  /** Room for so many entries and a quarter more. */
+  #allocate(entries: number, pages: number): void {
+    const size = Math.max(16, Math.ceil(entries * 1.25 * 1.25));
+    this.#keys = new Int32Array(size).fill(NONE);
+    this.#newest = pages >= SMALL ? new Int32Array(size) : new Uint16Array(size);
+    this.#other = pages >= SMALL ? new Int32Array(size) : new Uint16Array(size);
     this.#used = 0;
   }
 
-  #grow(): void {
+  #grow(pages: number): void {
     const keys = this.#keys;
     const newest = this.#newest;
     const other = this.#other;
     const used = this.#used;
-    this.#allocate(Math.max(12, used * 2));
+    this.#allocate(used, pages);
     this.#used = used;
     for (let i = 0; i < keys.length; i++) {
       if (keys[i] === NONE) continue;
