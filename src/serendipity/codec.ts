@@ -2,7 +2,7 @@ import { StoreError } from '../errors.ts';
 import { Reader, Writer } from './bytes.ts';
 import type { Dictionary } from './dictionary.ts';
 import { BRAND, CATEGORY, SELLER, type Past } from './past.ts';
-import { Action, Mark, Page, ROW, User, type DayCounts, type Said } from './user.ts';
+import { Action, ITEM, Mark, Page, ROW, User, type DayCounts, type Said } from './user.ts';
 
 /**
  * The bytes of a user's recent log (store `today`) and of a closed day (store `past`). Each begins with its version; a
@@ -149,10 +149,10 @@ function encodePage(w: Writer, page: Page, names: Dictionary): void {
   w.uint(page.time);
   w.int(page.day);
   w.text(page.id);
-  w.uint(page.items.length);
-  const { items, rows } = page;
-  for (let i = 0, r = 0; i < items.length; i++, r += ROW) {
-    w.text(items[i]);
+  w.uint(page.length);
+  const { rows } = page;
+  for (let r = 0; r < rows.length; r += ROW) {
+    w.text(names.name(rows[r + ITEM])!);
     const position = rows[r + 3];
     const has =
       (rows[r] >= 0 ? 1 : 0) |
@@ -187,7 +187,7 @@ function verdict(w: Writer, bits: number, lastSeen: number, visitDays: number): 
 }
 
 /** Stands for an exposure that was dropped because its window is over: the action on it is settled for good. */
-const GONE = new Page(-Infinity, -Infinity, '', null, null, null, [], new Float64Array(ROW));
+const GONE = new Page(-Infinity, -Infinity, '', null, null, null, new Float64Array(ROW));
 
 export function decodeUser(bytes: Buffer, names: Dictionary): User {
   const r = new Reader(bytes);
@@ -226,7 +226,7 @@ export function decodeUser(bytes: Buffer, names: Dictionary): User {
     page.loose = (flags & LOOSE) !== 0;
     page.visitDays = r.uint();
     let related = 0;
-    for (let row = 0; row < page.items.length; row++) {
+    for (let row = 0; row < page.length; row++) {
       const bits = r.byte();
       page.decide(row, bits & 7, bits & 8 ? page.time - r.uint() : NaN);
       if (bits & 7) related++;
@@ -295,17 +295,16 @@ function decodePage(
   const day = r.int();
   const id = r.text();
   const n = r.uint();
-  const items = new Array<string>(n);
   const rows = new Float64Array(n * ROW);
   for (let i = 0, at = 0; i < n; i++, at += ROW) {
-    items[i] = r.text();
+    rows[at + ITEM] = names.id(r.text());
     const has = r.byte();
     rows[at] = has & 1 ? names.id(r.text()) : -1;
     rows[at + 1] = has & 2 ? names.id(r.text()) : -1;
     rows[at + 2] = has & 4 ? names.id(r.text()) : -1;
     rows[at + 3] = has & 8 ? r.int() : NaN;
   }
-  return new Page(time, day, id, request, scene, arm, items, rows);
+  return new Page(time, day, id, request, scene, arm, rows);
 }
 
 function decodeReference(r: Reader, user: User): { page: Page | null; row: number } {
@@ -357,7 +356,7 @@ let table = new Int32Array(256);
 /** For each value of a day the number of the page that showed it last, and of the last one by another request (-1: none). */
 function newestOfDay(pages: readonly Page[]): { keys: number[]; newest: number[]; other: number[] } {
   let rows = 0;
-  for (const page of pages) rows += page.items.length;
+  for (const page of pages) rows += page.length;
   let bits = 6;
   while (1 << bits < rows * 6) bits++;
   if (table.length < 1 << bits) table = new Int32Array(1 << bits);

@@ -97,6 +97,7 @@ export function attribute(user: User, action: Action, rules: Rules): 'request' |
   const { pages } = user;
   const oldest = action.time - rules.attributionWindow;
   const wanted = action.purchase ? null : action.request;
+  const item = user.names.id(action.item);
   let any: Page | null = null;
   let anyRow = 0;
   let own: Page | null = null;
@@ -109,7 +110,7 @@ export function attribute(user: User, action: Action, rules: Rules): 'request' |
     if (wanted === null && any !== null && page.time < any.time) break;
     const ofRequest = wanted !== null && page.request === wanted;
     if (!ofRequest && any !== null && page.time < any.time) continue;
-    const row = page.items.indexOf(action.item);
+    const row = page.rowOf(item);
     if (row < 0) continue;
     if (ofRequest && (own === null || compareIds(page.id, own.id) > 0)) {
       own = page;

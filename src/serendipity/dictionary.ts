@@ -1,7 +1,7 @@
 import type { BehaviorItem } from './events.ts';
 
 /**
- * Names of categories, brands and sellers as small numbers, so that state in memory is made of integers and equality is
+ * Names of items, categories, brands and sellers as small numbers, so that state in memory is made of integers and equality is
  * one comparison, with nothing lost. Never persisted: bytes on disk hold the names themselves.
  * A dictionary only grows; past `LIMIT` names the labeller begins a new one and moves users over as they come.
  */
@@ -9,6 +9,7 @@ export interface ItemIds {
   readonly category_id: string | null;
   readonly brand_id: string | null;
   readonly seller_id: string | null;
+  readonly item: number;
   readonly category: number;
   readonly brand: number;
   readonly seller: number;
@@ -16,8 +17,8 @@ export interface ItemIds {
 
 export class Dictionary {
   static readonly LIMIT = 2_000_000;
-  static readonly ITEMS = 500_000;
-  readonly #items = new Map<string, ItemIds>();
+  /** what is known of an item, by its id */
+  readonly #items: (ItemIds | undefined)[] = [];
   readonly #ids = new Map<string, number>();
   readonly #names: string[] = [];
 
@@ -39,7 +40,8 @@ export class Dictionary {
   /** The ids of an item's category, brand and seller: looked up by the item, which rarely changes them. */
   ofItem(item: Pick<BehaviorItem, 'item_id' | 'category_id' | 'brand_id' | 'seller_id'>): ItemIds {
     const { category_id, brand_id, seller_id } = item;
-    const known = this.#items.get(item.item_id);
+    const id = this.id(item.item_id);
+    const known = this.#items[id];
     if (
       known !== undefined &&
       known.category_id === category_id &&
@@ -52,12 +54,14 @@ export class Dictionary {
       category_id,
       brand_id,
       seller_id,
+      item: id,
       category: this.id(category_id),
       brand: this.id(brand_id),
       seller: this.id(seller_id),
     };
-    if (this.#items.size >= Dictionary.ITEMS) this.#items.clear();
-    this.#items.set(item.item_id, ids);
+    // filled up, so that it stays a plain array however ids come
+    while (this.#items.length <= id) this.#items.push(undefined);
+    this.#items[id] = ids;
     return ids;
   }
 

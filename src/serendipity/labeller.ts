@@ -248,7 +248,7 @@ export class Labeller implements Processor<BehaviorEvent> {
     let slot = 0;
     for (const day of visitDays) {
       if (day < user.openDay || day >= today) continue;
-      const shown = user.pages.filter((page) => page.day === day && !page.loose && page.items.length > 0);
+      const shown = user.pages.filter((page) => page.day === day && !page.loose && page.length > 0);
       if (shown.length === 0) continue;
       while (user.segments.some((segment) => segment.slot === slot)) slot++;
       this.#days.put(dayKey(user.id, slot), encodeDay(shown, user.names));
@@ -286,7 +286,7 @@ export class Labeller implements Processor<BehaviorEvent> {
       page.loose = page.odd || day < user.openDay;
       if (request !== null) this.#watchLength(user, page);
       insertByTime(user.pages, page);
-      this.#count(page, user, page.items.length);
+      this.#count(page, user, page.length);
       if (late) {
         this.#decidePage(user, page);
         if (!page.odd) user.settle(page);
@@ -561,7 +561,7 @@ export class Labeller implements Processor<BehaviorEvent> {
       if (page.id !== id) return true;
       if (page.counted !== null) {
         page.counted.events--;
-        page.counted.exposures -= page.items.length;
+        page.counted.exposures -= page.length;
         page.counted.sExposures -= page.countedRelated;
         page.counted.changed = true;
       }

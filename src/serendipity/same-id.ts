@@ -37,10 +37,10 @@ export function rememberedContent(user: User, event: Page | Action | Mark): Cont
   const { time, request, scene, arm } = event;
   const common = { event_time: time, request_id: request, scene, arm };
   if (event instanceof Page) {
-    const items = event.items.map((item_id, row) => {
+    const items = Array.from({ length: event.length }, (_, row) => {
       const [category, brand, seller] = event.ids(row);
       return {
-        item_id,
+        item_id: names.name(event.item(row))!,
         category_id: names.name(category),
         brand_id: names.name(brand),
         seller_id: names.name(seller),

@@ -8,11 +8,12 @@ export const NOVEL_CATEGORY = 1;
 export const NOVEL_BRAND = 2;
 export const NOVEL_SELLER = 4;
 
-/** A row of a page: [category, brand, seller, position, verdict, category last seen], the first three as dictionary ids. */
-export const ROW = 6;
+/** A row of a page: [category, brand, seller, position, verdict, category last seen, item]; names are dictionary ids. */
+export const ROW = 7;
 const POSITION = 3;
 const VERDICT = 4;
 const LAST_SEEN = 5;
+export const ITEM = 6;
 
 /** One exposure event: its valid exposures and the verdict on each. */
 export class Page {
@@ -23,7 +24,6 @@ export class Page {
   readonly request: string | null;
   readonly scene: string | null;
   readonly arm: string | null;
-  readonly items: string[];
   readonly rows: Float64Array;
   /** visit days in its window */
   visitDays = 0;
@@ -41,7 +41,6 @@ export class Page {
     request: string | null,
     scene: string | null,
     arm: string | null,
-    items: string[],
     rows: Float64Array,
   ) {
     this.time = time;
@@ -51,7 +50,6 @@ export class Page {
     this.request = request;
     this.scene = scene;
     this.arm = arm;
-    this.items = items;
     this.rows = rows;
   }
 
@@ -66,18 +64,33 @@ export class Page {
     names: Dictionary,
   ): Page {
     const n = items.length;
-    const ids = new Array<string>(n);
     const rows = new Float64Array(n * ROW);
     for (let i = 0, at = 0; i < n; i++, at += ROW) {
       const item = items[i];
-      ids[i] = item.item_id;
       const known = names.ofItem(item);
       rows[at] = known.category;
       rows[at + 1] = known.brand;
       rows[at + 2] = known.seller;
       rows[at + POSITION] = item.position ?? NaN;
+      rows[at + ITEM] = known.item;
     }
-    return new Page(time, day, id, request, scene, arm, ids, rows);
+    return new Page(time, day, id, request, scene, arm, rows);
+  }
+
+  /** Valid exposures. */
+  get length(): number {
+    return this.rows.length / ROW;
+  }
+
+  item(row: number): number {
+    return this.rows[row * ROW + ITEM];
+  }
+
+  /** The row of an item (a dictionary id); -1 where it was not shown. */
+  rowOf(item: number): number {
+    const { rows } = this;
+    for (let r = ITEM; r < rows.length; r += ROW) if (rows[r] === item) return (r - ITEM) / ROW;
+    return -1;
   }
 
   /** Dictionary ids of a row's category, brand and seller. */
@@ -274,11 +287,11 @@ export class User {
   /** Bytes in memory, roughly: bounds the cache. */
   get bytes(): number {
     let rows = 0;
-    for (const page of this.pages) rows += page.items.length;
+    for (const page of this.pages) rows += page.length;
     return (
       600 +
-      this.pages.length * 500 +
-      rows * 110 +
+      this.pages.length * 450 +
+      rows * 8 * ROW +
       this.actions.length * 260 +
       this.marks.length * 130 +
       this.counts.length * 120 +
