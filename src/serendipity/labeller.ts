@@ -1,4 +1,13 @@
 import { Calendar } from './calendar.ts';
+import {
+  countAction,
+  countMark,
+  countPage,
+  countRelated,
+  uncountAction,
+  uncountMark,
+  uncountPage,
+} from './counting.ts';
 import { decodeDay, decodeUser, encodeDay, encodeUser } from './codec.ts';
 import { attribute, decide, windowOf, type Rules, type Verdict, type Window } from './definition-1.ts';
 import type { Dictionary } from './dictionary.ts';
@@ -6,7 +15,7 @@ import { distinctItems, type BehaviorEvent, type BehaviorItem, type ItemFacts } 
 import { labelOf, userDayOf } from './outcome.ts';
 import { Past } from './past.ts';
 import { contentOf, rememberedContent, typeNumber } from './same-id.ts';
-import { Action, insertByTime, Mark, Page, ROW, User, type DayCounts, type Said } from './user.ts';
+import { Action, insertByTime, Mark, Page, ROW, User, type Said } from './user.ts';
 import type { Processor, ProcessorContext, Store, StreamRecord, Table, Timer, Want } from '../stream/topology.ts';
 
 const SIX_HOURS = 21_600_000;
@@ -286,7 +295,7 @@ export class Labeller implements Processor<BehaviorEvent> {
       page.loose = page.odd || day < user.openDay;
       if (request !== null) this.#watchLength(user, page);
       insertByTime(user.pages, page);
-      this.#count(page, user, page.length);
+      this.#counted(countPage(user, page));
       if (late) {
         this.#decidePage(user, page);
         if (!page.odd) user.settle(page);
@@ -332,12 +341,12 @@ export class Labeller implements Processor<BehaviorEvent> {
       return;
     }
     const mark = new Mark(typeNumber(type), time, day, id, request, scene, arm);
-    mark.counted = user.count(day, arm);
-    if (mark.counted !== null) {
-      mark.counted.events++;
-      mark.counted.changed = true;
-    }
+    this.#counted(countMark(user, mark));
     insertByTime(user.marks, mark);
+  }
+
+  #counted(reached: boolean): void {
+    if (!reached) this.#context.count('late_uncounted');
   }
 
   /** Counts a request once when its exposures come to span over six hours: a constant request_id makes everything novel. */
@@ -375,13 +384,7 @@ export class Labeller implements Processor<BehaviorEvent> {
       page.decide(row, verdict.bits, verdict.categoryLastSeen);
       if (verdict.bits !== 0) related++;
     }
-    if (related !== page.countedRelated) {
-      if (page.counted !== null) {
-        page.counted.sExposures += related - page.countedRelated;
-        page.counted.changed = true;
-      }
-      page.countedRelated = related;
-    }
+    countRelated(page, related);
   }
 
   #decideAction(user: User, action: Action): void {
@@ -406,7 +409,7 @@ export class Labeller implements Processor<BehaviorEvent> {
       action.visitDays = window.count;
       related = bits !== 0;
     }
-    this.#countAction(user, action, related);
+    this.#counted(countAction(user, action, related));
     if (action.waitsUntil > 0 && (how === 'request' || (how === 'item' && action.request === null))) {
       this.#endWait(user, action);
     }
@@ -504,31 +507,6 @@ export class Labeller implements Processor<BehaviorEvent> {
     }
   }
 
-  // ---------------------------------------------------------------------------------------------- counts
-
-  #count(page: Page, user: User, exposures: number): void {
-    page.counted = user.count(page.day, page.arm);
-    if (page.counted === null) {
-      this.#context.count('late_uncounted');
-      return;
-    }
-    page.counted.events++;
-    page.counted.exposures += exposures;
-    page.counted.changed = true;
-  }
-
-  /** An action counts on its own day, in the arm of its exposure, else in its own. */
-  #countAction(user: User, action: Action, related: boolean): void {
-    const arm = action.page === null ? action.arm : action.page.arm;
-    const before = action.counted;
-    if (before !== null && before.arm === arm && action.countedRelated === related) return;
-    if (before !== null) addAction(before, action, -1);
-    action.counted = user.count(action.day, arm);
-    action.countedRelated = related;
-    if (action.counted !== null) addAction(action.counted, action, 1);
-    else this.#context.count('late_uncounted');
-  }
-
   // ---------------------------------------------------------------------------------------------- one id, two contents
 
   /**
@@ -559,21 +537,13 @@ export class Labeller implements Processor<BehaviorEvent> {
     const taken: Action[] = [];
     user.pages = user.pages.filter((page) => {
       if (page.id !== id) return true;
-      if (page.counted !== null) {
-        page.counted.events--;
-        page.counted.exposures -= page.length;
-        page.counted.sExposures -= page.countedRelated;
-        page.counted.changed = true;
-      }
+      uncountPage(page);
       return false;
     });
     user.open = user.open.filter((page) => page.id !== id);
     user.marks = user.marks.filter((mark) => {
       if (mark.id !== id) return true;
-      if (mark.counted !== null) {
-        mark.counted.events--;
-        mark.counted.changed = true;
-      }
+      uncountMark(mark);
       return false;
     });
     user.actions = user.actions.filter((action) => {
@@ -582,7 +552,7 @@ export class Labeller implements Processor<BehaviorEvent> {
       return false;
     });
     for (const action of taken) {
-      if (action.counted !== null) addAction(action.counted, action, -1);
+      uncountAction(action);
       if (action.waitsUntil > 0) this.#endWait(user, action);
       if (action.revision >= 0 && !action.withdrawn) this.#emit(user, action, action.said!, true);
     }
@@ -595,14 +565,3 @@ export class Labeller implements Processor<BehaviorEvent> {
 }
 
 const dayKey = (user: string, slot: number): string => `${user}#${slot}`;
-
-function addAction(counts: DayCounts, action: Action, by: 1 | -1): void {
-  counts.events += by;
-  if (action.purchase) counts.purchases += by;
-  else counts.clicks += by;
-  if (action.countedRelated) {
-    if (action.purchase) counts.sPurchases += by;
-    else counts.sClicks += by;
-  }
-  counts.changed = true;
-}
