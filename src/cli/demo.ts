@@ -193,7 +193,7 @@ async function summary(log: Log, serdes: Serdes, titles: Map<string, string>, ms
   return [
     `\n${humanCount(held.length)} clicks of ${users} households labelled, each by what the household had been shown, in ${humanDuration(ms)}.\n`,
     outcomes(held),
-    'By month: of what was shown (S-PVR), and of what was clicked (S-CTR share), how much was new in category, brand or seller:\n',
+    'By month, of what was shown (S-PVR) and of what was clicked, the share that was new in category, brand or seller:\n',
     months([...days.values()]),
     'Some labels, in words:\n',
     examples(held, titles)
