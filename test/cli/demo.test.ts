@@ -1,0 +1,49 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { seral } from '../support/seral.ts';
+
+const data = join(import.meta.dirname, '../../data/completejourney');
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'seral-demo-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+it('labels every click of the sample, and leaves a log that can be asked', { timeout: 60_000 }, async () => {
+  const demo = await seral(['demo', '--once', '--folder', folder]);
+  expect(demo.stderr).toContain('67,808 events');
+  expect(demo.stdout).toContain('46,173 clicks of 45 households labelled');
+  expect(demo.stdout).toMatch(/2017-12 +10,010 +49\.1 %/);
+  expect(demo.stdout).toMatch(
+    /h993 clicked .+: serendipitous, its category '.+' was in none of the last 10 visit days/,
+  );
+  expect(demo.code).toBe(0);
+
+  const env = { SERAL_LOG_KIND: 'embedded', SERAL_EMBEDDED_PATH: join(folder, 'log') };
+  const asked = await seral(['explain', 'h993', '--limit', '1', '--format', 'json'], env);
+  expect(asked.code).toBe(0);
+  expect(asked.stdout).toContain('"user_id":');
+});
+
+it('replays a file to the labels that hold, and keeps what it refuses with its code', { timeout: 60_000 }, async () => {
+  const output = join(folder, 'labels.ndjson');
+  const refused = join(folder, 'refused.ndjson');
+  const events = join(data, 'events.ndjson.gz');
+  const done = await seral(['replay', 'labels', '--input', events, '--output', output, '--refused', refused]);
+  expect(done.code).toBe(0);
+  const lines = (await readFile(output, 'utf8')).trimEnd().split('\n');
+  expect(lines).toHaveLength(46_173);
+  expect(Object.keys(JSON.parse(lines[0]))).toEqual(
+    'label_id user_id item_id request_id scene arm category_id brand_id seller_id position click_time exposure_time attribution serendipitous novel_category novel_brand novel_seller serendipity_related category_last_seen visit_days unlabelled'.split(
+      ' ',
+    ),
+  );
+  expect(await readFile(refused, 'utf8')).toBe('');
+
+  const nothing = await seral(['replay', 'labels', '--input', join(data, '../README.md'), '--output', output]);
+  expect(nothing.code).toBe(1);
+  expect(nothing.stderr).toContain('NOTHING_READ');
+  expect((await seral(['replay', 'labels', '--input', events])).code).toBe(2);
+});
