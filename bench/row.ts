@@ -11,7 +11,8 @@ import { Registry } from 'prom-client';
 import { kafkaLog } from '../src/log/kafka/index.ts';
 import { readLines } from '../src/log/ndjson.ts';
 import { embeddedSerdes } from '../src/log/registry/embedded.ts';
-import type { Log, LogRecord } from '../src/log/port.ts';
+import type { Log } from '../src/log/port.ts';
+import { readTopic } from '../src/log/read-topic.ts';
 import { silent } from '../src/stream/logger.ts';
 import { Metrics } from '../src/stream/metrics.ts';
 import { namesOf } from '../src/stream/names.ts';
@@ -140,7 +141,8 @@ async function labelsOf(log: Log): Promise<{ count: number; digest: string }> {
   const serdes = await embeddedSerdes();
   const serde = await serdes.serde<SerendipityLabel>('serendipity.labels', 'SerendipityLabel');
   const last = new Map<string, string | null>();
-  await readAll(log, 'serendipity.labels', ({ value }) => {
+  await markersIn(log, 'serendipity.labels');
+  await readTopic(log, 'serendipity.labels', ({ value }) => {
     const { revision: _revision, withdrawn, ...label } = serde.decode(value);
     last.set(`${label.label_id}\0${label.user_id}`, withdrawn ? null : JSON.stringify(label));
   });
@@ -149,20 +151,12 @@ async function labelsOf(log: Log): Promise<{ count: number; digest: string }> {
   return { count: digest.count, digest: String(digest) };
 }
 
-async function readAll(log: Log, topic: string, each: (record: LogRecord) => void): Promise<void> {
+/** A commit's markers reach the partitions a moment after its answer. */
+async function markersIn(log: Log, topic: string): Promise<void> {
   const admin = log.admin();
-  const reader = log.reader();
-  // a commit's markers reach the partitions a moment after its answer
-  for (;;) {
-    const ends = async (isolation: 'committed' | 'uncommitted') =>
-      (await admin.offsets(topic, isolation)).map(({ end }) => end).join();
-    if ((await ends('committed')) === (await ends('uncommitted'))) break;
-    await new Promise((wake) => setTimeout(wake, 50));
-  }
-  for (const { partition, start } of await admin.offsets(topic)) {
-    for await (const batch of reader.read({ topic, partition }, start)) batch.records.forEach(each);
-  }
-  await reader.close();
+  const ends = async (isolation: 'committed' | 'uncommitted') =>
+    (await admin.offsets(topic, isolation)).map(({ end }) => end).join();
+  while ((await ends('committed')) !== (await ends('uncommitted'))) await new Promise((wake) => setTimeout(wake, 50));
   await admin.close();
 }
 
@@ -245,7 +239,8 @@ async function bare(to: string | null) {
   if (to !== null) {
     let copied = 0;
     const log = kafkaLog({ brokers: options.brokers.split(',') });
-    await readAll(log, to, () => copied++);
+    await markersIn(log, to);
+    await readTopic(log, to, () => copied++);
     await log.close();
     if (copied !== count) throw new Error(`${copied} records were copied of ${count}`);
   }

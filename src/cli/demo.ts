@@ -4,6 +4,7 @@ import { eventFromJson, type CatalogItem, type SerendipityLabel } from '../seren
 import type { MetricsDay } from '../serendipity/metrics.ts';
 import { embeddedLog } from '../log/embedded/index.ts';
 import { readLines, sizeOf } from '../log/ndjson.ts';
+import { readTopic } from '../log/read-topic.ts';
 import { embeddedSerdes } from '../log/registry/embedded.ts';
 import type { Log, OutRecord } from '../log/port.ts';
 import type { Serdes } from '../log/serde.ts';
@@ -167,18 +168,9 @@ async function readAll<T>(
   each: (key: string, value: T) => void,
 ): Promise<void> {
   const serde = await serdes.serde<T>(topic, schema);
-  const admin = log.admin();
-  const reader = log.reader();
-  try {
-    for (const { partition, start } of await admin.offsets(topic)) {
-      for await (const { records } of reader.read({ topic, partition }, start)) {
-        for (const { key, value } of records) if (value !== null) each(key!.toString(), serde.decode(value));
-      }
-    }
-  } finally {
-    await reader.close();
-    await admin.close();
-  }
+  await readTopic(log, topic, ({ key, value }) => {
+    if (value !== null) each(key!.toString(), serde.decode(value));
+  });
 }
 
 async function summary(log: Log, serdes: Serdes, titles: Map<string, string>, ms: number): Promise<string> {

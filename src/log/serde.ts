@@ -1,5 +1,3 @@
-import type { DecodeError } from '../errors.ts';
-
 /**
  * Bytes to values and back, synchronously: the hot path holds no promise. What a decode needs from the network
  * (a writer's schema that was not met before) is fetched ahead by `prepare`.
@@ -20,5 +18,3 @@ export interface Serdes {
   serde<T>(topic: string, schema: string): Promise<Serde<T>>;
   close(): Promise<void>;
 }
-
-export type { DecodeError };

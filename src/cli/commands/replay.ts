@@ -1,5 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { Calendar } from '../../serendipity/calendar.ts';
 import { contextOf } from '../context.ts';
+import { positive } from '../options.ts';
 import { parseDuration, parseSize, humanCount, humanDuration } from '../units.ts';
 import { progress } from '../progress.ts';
 import { UsageError } from '../../errors.ts';
@@ -31,7 +33,7 @@ export function replayCommand(program: Command): void {
     )
     .option('--metrics <file>', 'also write the metrics of each day and arm, as one JSON array')
     .option('--refused <file>', 'also write the records that were refused, each with its code')
-    .option('--visit-days <n>', 'N: days with visits that a window holds', positive)
+    .option('--visit-days <n>', 'N: days with visits that a window holds', visitDays)
     .addOption(
       new Option('--today <reading>', 'whether the day of an exposure is one of the N').choices([
         'included',
@@ -91,10 +93,10 @@ export function replayCommand(program: Command): void {
     });
 }
 
-function positive(text: string): number {
-  const n = Number(text);
-  if (!/^\d+$/.test(text) || n < 1 || n > 366) throw new InvalidArgumentError('expected a whole number from 1 to 366');
-  return n;
+function visitDays(text: string): number {
+  const days = positive(text);
+  if (days > 366) throw new InvalidArgumentError('expected a whole number from 1 to 366');
+  return days;
 }
 
 function duration(text: string): number {
@@ -112,7 +114,8 @@ function size(text: string): number {
 
 function zone(text: string): string {
   try {
-    return new Intl.DateTimeFormat('en', { timeZone: text }).resolvedOptions().timeZone === '' ? text : text;
+    new Calendar(text);
+    return text;
   } catch {
     throw new InvalidArgumentError('expected the IANA name of a time zone, such as Europe/Berlin');
   }
