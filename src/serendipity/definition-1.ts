@@ -79,7 +79,7 @@ function lastSeen(user: User, time: number, request: string | null, window: Wind
     const { rows } = page;
     for (let r = kind; r < rows.length; r += ROW) {
       if (rows[r] !== id) continue;
-      if (!page.odd) return page.time;
+      if (!page.odd) return odd >= page.time ? odd : page.time;
       if (!(odd >= page.time)) odd = page.time;
       break;
     }

@@ -100,3 +100,13 @@ it('counts a request that spans over six hours, once', () => {
   }
   expect(bench.counted.get('long_requests')).toBe(1);
 });
+
+it('finds the newest exposure where clocks go back over midnight, before an older one that is still open', () => {
+  const bench = new BenchOfOne({ timeZone: 'America/St_Johns', visitDays: 3, grace: 30 * 3_600_000 });
+  const sunday = 1289097000000; // 00:00 on Sunday; at 00:01 it is Saturday again
+  bench.arrive(event('x', 'exposure', sunday - DAY, [item('a', 'c')], { request_id: 'r' }));
+  bench.arrive(event('y', 'exposure', sunday, [item('b', 'c')], { request_id: 'r' }));
+  bench.arrive(event('z', 'exposure', sunday + 1, [item('d', 'c')], { request_id: 'q' }));
+  bench.arrive(event('k', 'click', sunday + 1, [item('d', 'c')], { request_id: 'q' }));
+  expect(bench.labels).toMatchObject([{ label_id: 'k#d', category_last_seen: sunday }]);
+});
