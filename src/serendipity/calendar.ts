@@ -11,6 +11,7 @@ export class Calendar {
   readonly #format: Intl.DateTimeFormat | null;
   readonly #byDay = new Map<number, number | null>();
   readonly #byMinute = new Map<number, number>();
+  readonly #backByDay = new Map<number, boolean>();
   #memoDay = NaN;
   #memoOffset = 0;
 
@@ -59,13 +60,23 @@ export class Calendar {
   lowestFrom(time: number): number {
     const day = this.dayOf(time);
     if (this.#format === null) return day;
-    const utcDay = Math.floor(time / DAY);
-    this.dayOf((utcDay + 1) * DAY);
-    const offset = this.#byDay.get(utcDay);
-    if (offset !== null && offset === this.#byDay.get(utcDay + 1)) return day;
+    if (!this.goesBack(time)) return day;
     let lowest = day;
     for (let after = 1; after <= 18; after++) lowest = Math.min(lowest, this.dayOf(time + after * 10 * MINUTE));
     return lowest;
+  }
+
+  /** Whether clocks go back on this UTC day or on one beside it: only there may a day come again after the next began. */
+  goesBack(time: number): boolean {
+    if (this.#format === null) return false;
+    const utcDay = Math.floor(time / DAY);
+    let back = this.#backByDay.get(utcDay);
+    if (back === undefined) {
+      const offsets = [-1, 0, 1, 2].map((beside) => this.#offsetAt((utcDay + beside) * DAY));
+      back = offsets.some((offset, i) => i > 0 && offset < offsets[i - 1]);
+      this.#backByDay.set(utcDay, back);
+    }
+    return back;
   }
 
   #minuteOffset(time: number): number {

@@ -226,7 +226,7 @@ export class Labeller implements Processor<BehaviorEvent> {
       });
     }
 
-    const horizon = user.newest - attributionWindow - grace;
+    const horizon = this.#decidedBefore(user, settled, lowest) - attributionWindow;
     if (lowest > user.openDay) this.#closeDays(user, lowest, visitDays);
     if (pages.length > 0 && pages[0].time < horizon) {
       user.pages = pages.filter(
@@ -238,6 +238,20 @@ export class Labeller implements Processor<BehaviorEvent> {
     }
     if (user.marks.length > 0 && user.marks[0].time < horizon)
       user.marks = user.marks.filter((mark) => mark.time >= horizon);
+  }
+
+  /**
+   * What is earlier is decided for good: all that is out of grace, but where clocks go back over midnight. There the day
+   * that comes again may yet turn out to be visited, and it is in the windows of what came before its second coming.
+   */
+  #decidedBefore(user: User, settled: number, lowest: number): number {
+    if (!this.#calendar.goesBack(settled)) return settled;
+    let from = settled;
+    for (const list of [user.pages, user.actions]) {
+      const later = list.find(({ day }) => day > lowest);
+      if (later !== undefined && later.time < from) from = later.time;
+    }
+    return from;
   }
 
   #closeDays(user: User, today: number, n: number): void {

@@ -28,6 +28,19 @@ it('says which day may still come where clocks go back over midnight', () => {
   expect(dayName(calendar.lowestFrom(sunday + 7_200_000))).toBe('2010-11-07');
 });
 
+it('knows the days around which clocks go back', () => {
+  const calendar = new Calendar('America/New_York');
+  const back = (time: string) => calendar.goesBack(Date.parse(time));
+  expect(back('2024-11-01T12:00:00Z')).toBe(false);
+  expect(back('2024-11-02T12:00:00Z')).toBe(true);
+  expect(back('2024-11-03T06:00:00Z')).toBe(true);
+  expect(back('2024-11-04T12:00:00Z')).toBe(true);
+  expect(back('2024-11-05T12:00:00Z')).toBe(false);
+  // forward
+  expect(back('2024-03-10T12:00:00Z')).toBe(false);
+  expect(new Calendar('UTC').goesBack(Date.parse('2024-11-03T06:00:00Z'))).toBe(false);
+});
+
 it('refuses a zone that is none', () => {
   expect(() => new Calendar('Mars/Olympus')).toThrow(RangeError);
 });

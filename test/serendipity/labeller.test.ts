@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { BenchOfOne } from './bench-of-one.ts';
 
 const DAY = 86_400_000;
@@ -109,4 +109,38 @@ it('finds the newest exposure where clocks go back over midnight, before an olde
   bench.arrive(event('z', 'exposure', sunday + 1, [item('d', 'c')], { request_id: 'q' }));
   bench.arrive(event('k', 'click', sunday + 1, [item('d', 'c')], { request_id: 'q' }));
   expect(bench.labels).toMatchObject([{ label_id: 'k#d', category_last_seen: sunday }]);
+});
+
+describe('where clocks go back over midnight, and Saturday turns out to be visited after a minute of Sunday', () => {
+  const sunday = 1289097000000; // 00:00 on Sunday; at 00:01 it is Saturday again
+  const options = { timeZone: 'America/St_Johns', grace: 0, attributionWindow: 60_000 };
+
+  it('knows the first click on an exposure of that minute', () => {
+    const bench = new BenchOfOne({ ...options, visitDays: 1 });
+    bench.arrive(event('x', 'exposure', sunday, [item('a')], { request_id: 'r' }));
+    bench.arrive(event('k1', 'click', sunday, [item('a')]));
+    bench.arrive(event('k2', 'click', sunday + 59_999, [item('a')]));
+    bench.arrive(event('v', 'visit', sunday + 60_001));
+    bench.end();
+    expect(bench.labels).toMatchObject([{ label_id: 'k1#a', attribution: 'item' }]);
+  });
+
+  it('revises a label of that minute, though the attribution window is over', () => {
+    const bench = new BenchOfOne({ ...options, visitDays: 3 });
+    bench.arrive(event('k', 'click', sunday, [item('a')]));
+    bench.arrive(event('w', 'search', sunday + 50_000));
+    bench.forget();
+    bench.arrive(event('v', 'visit', sunday + 3_000_000));
+    bench.end();
+    expect(bench.labels).toMatchObject([{ label_id: 'k#a', visit_days: 2 }]);
+  });
+
+  it('leaves a click of that minute with an exposure of days ago', () => {
+    const bench = new BenchOfOne({ ...options, visitDays: 3, attributionWindow: 3 * DAY });
+    bench.arrive(event('x', 'exposure', sunday - 3 * DAY + 10_000, [item('a')], { request_id: 'r' }));
+    bench.arrive(event('k', 'click', sunday + 1000, [item('a')], { request_id: 'r' }));
+    bench.arrive(event('v', 'visit', sunday + 3_000_000));
+    bench.end();
+    expect(bench.labels).toMatchObject([{ label_id: 'k#a', attribution: 'request', visit_days: 1 }]);
+  });
 });
