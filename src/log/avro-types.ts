@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import avsc from 'avsc';
 import { DecodeError } from '../errors.ts';
+import { intern, LONGEST_INTERNED } from './interner.ts';
 
 /**
  * avsc's types, made strict where avsc trusts its input. It reads past the end of a buffer without a word (the check is
@@ -11,8 +12,6 @@ import { DecodeError } from '../errors.ts';
 interface Tap {
   buf: Buffer;
   pos: number;
-  /** the whole record as Latin-1, made when its first short text is read */
-  whole?: string;
   readLong(): number;
   skipLong(): void;
   writeLong(n: number): void;
@@ -27,11 +26,6 @@ function length(tap: Tap): number {
   return n;
 }
 
-/** V8 copies substrings up to here; a longer one would keep the whole record alive. */
-const SHORT = 12;
-/** A text of a larger record is not worth turning all of it into a string. */
-const SMALL = 4096;
-
 class StrictString extends avsc.types.StringType {
   _read(tap: Tap): string {
     const n = length(tap);
@@ -39,11 +33,9 @@ class StrictString extends avsc.types.StringType {
     const from = tap.pos;
     const to = from + n;
     tap.pos = to;
-    if (n <= SHORT && buffer.length <= SMALL) {
-      // most texts are short ids in ASCII: one call into V8's C++ for all of them instead of one for each
-      let bits = 0;
-      for (let i = from; i < to; i++) bits |= buffer[i]!;
-      if (bits < 0x80) return (tap.whole ??= buffer.toString('latin1')).substring(from, to);
+    if (n <= LONGEST_INTERNED) {
+      const known = intern(buffer, from, to);
+      if (known !== undefined) return known;
     }
     const text = buffer.toString('utf8', from, to);
     // the replacement character is the only trace of bad bytes, and rare enough to be asked about

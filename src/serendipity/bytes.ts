@@ -1,3 +1,5 @@
+import { intern, LONGEST_INTERNED } from '../log/interner.ts';
+
 /**
  * Compact binary state: varints, length-prefixed UTF-8, null as its own mark. One writer is reused for everything that is
  * encoded; `take` copies out what was written.
@@ -70,6 +72,22 @@ export class Writer {
     this.#at += this.#buffer.write(value, this.#at, 'utf8');
   }
 
+  /** Bytes as they are, but for flags that are added to the one at `flagsAt` among them. */
+  copy(from: Buffer, start: number, length: number, flagsAt: number, flags: number): void {
+    this.#room(length);
+    const buffer = this.#buffer;
+    const at = this.#at;
+    // so short that a loop beats the call into native code
+    for (let i = 0; i < length; i++) buffer[at + i] = from[start + i];
+    buffer[at + flagsAt] |= flags;
+    this.#at = at + length;
+  }
+
+  /** Bytes written since the last `take`. */
+  get length(): number {
+    return this.#at;
+  }
+
   /** Null is 0, a text is 1 more than itself would be. */
   optional(value: string | null): void {
     if (value === null) this.byte(0);
@@ -89,25 +107,26 @@ export class Writer {
 }
 
 export class Reader {
-  readonly #buffer: Buffer;
-  #at = 0;
+  readonly buffer: Buffer;
+  /** where reading goes on */
+  at = 0;
 
   constructor(buffer: Buffer) {
-    this.#buffer = buffer;
+    this.buffer = buffer;
   }
 
   byte(): number {
-    return this.#buffer[this.#at++];
+    return this.buffer[this.at++];
   }
 
   uint(): number {
-    const buffer = this.#buffer;
-    let byte = buffer[this.#at++];
+    const buffer = this.buffer;
+    let byte = buffer[this.at++];
     if (byte < 0x80) return byte;
     let value = byte & 0x7f;
     let unit = 128;
     do {
-      byte = buffer[this.#at++];
+      byte = buffer[this.at++];
       value += (byte & 0x7f) * unit;
       unit *= 128;
     } while (byte >= 0x80);
@@ -120,16 +139,22 @@ export class Reader {
   }
 
   double(): number {
-    const value = this.#buffer.readDoubleLE(this.#at);
-    this.#at += 8;
+    const value = this.buffer.readDoubleLE(this.at);
+    this.at += 8;
     return value;
   }
 
   text(): string {
     const n = this.uint();
-    const at = this.#at;
-    this.#at += n;
-    return this.#buffer.toString('utf8', at, at + n);
+    const at = this.at;
+    this.at += n;
+    const known = n <= LONGEST_INTERNED ? intern(this.buffer, at, at + n) : undefined;
+    return known ?? this.buffer.toString('utf8', at, at + n);
+  }
+
+  skipText(): void {
+    const n = this.uint();
+    this.at += n;
   }
 
   optional(): string | null {

@@ -1,8 +1,8 @@
 import { StoreError } from '../errors.ts';
 import { Reader, Writer } from './bytes.ts';
-import type { Dictionary } from './dictionary.ts';
+import type { Dictionary, ItemRow } from './dictionary.ts';
 import { BRAND, CATEGORY, SELLER, type Past } from './past.ts';
-import { Action, ITEM, Mark, Page, ROW, User, type DayCounts, type Said } from './user.ts';
+import { Action, ITEM, Mark, newRows, Page, ROW, User, type DayCounts, type Said } from './user.ts';
 
 /**
  * The bytes of a user's recent log (store `today`) and of a closed day (store `past`). Each begins with its version; a
@@ -10,6 +10,7 @@ import { Action, ITEM, Mark, Page, ROW, User, type DayCounts, type Said } from '
  */
 const VERSION = 1;
 const writer = new Writer();
+const itemRow: ItemRow = { item: -1, category: -1, brand: -1, seller: -1 };
 
 // flags of a page
 const SAME_REQUEST = 1; // as the page before: a request's pages follow each other
@@ -22,6 +23,8 @@ const LATE = 2;
 const WAITS = 4;
 const WITHDRAWN = 8;
 const SAID = 16;
+// flag of a row of a page, beside those of ItemTable
+const HAS_POSITION = 8;
 
 function version(reader: Reader, what: string): void {
   const found = reader.byte();
@@ -152,18 +155,10 @@ function encodePage(w: Writer, page: Page, names: Dictionary): void {
   w.uint(page.length);
   const { rows } = page;
   for (let r = 0; r < rows.length; r += ROW) {
-    w.text(names.name(rows[r + ITEM])!);
     const position = rows[r + 3];
-    const has =
-      (rows[r] >= 0 ? 1 : 0) |
-      (rows[r + 1] >= 0 ? 2 : 0) |
-      (rows[r + 2] >= 0 ? 4 : 0) |
-      (Number.isNaN(position) ? 0 : 8);
-    w.byte(has);
-    if (rows[r] >= 0) w.text(names.name(rows[r])!);
-    if (rows[r + 1] >= 0) w.text(names.name(rows[r + 1])!);
-    if (rows[r + 2] >= 0) w.text(names.name(rows[r + 2])!);
-    if (!Number.isNaN(position)) w.int(position);
+    const has = Number.isNaN(position) ? 0 : HAS_POSITION;
+    names.writeItem(w, rows[r + ITEM], rows[r], rows[r + 1], rows[r + 2], has);
+    if (has) w.int(position);
   }
 }
 
@@ -187,7 +182,7 @@ function verdict(w: Writer, bits: number, lastSeen: number, visitDays: number): 
 }
 
 /** Stands for an exposure that was dropped because its window is over: the action on it is settled for good. */
-const GONE = new Page(-Infinity, -Infinity, '', null, null, null, new Float64Array(ROW));
+const GONE = new Page(-Infinity, -Infinity, '', null, null, null, newRows(1));
 
 export function decodeUser(bytes: Buffer, names: Dictionary): User {
   const r = new Reader(bytes);
@@ -295,14 +290,14 @@ function decodePage(
   const day = r.int();
   const id = r.text();
   const n = r.uint();
-  const rows = new Float64Array(n * ROW);
+  const rows = newRows(n);
   for (let i = 0, at = 0; i < n; i++, at += ROW) {
-    rows[at + ITEM] = names.id(r.text());
-    const has = r.byte();
-    rows[at] = has & 1 ? names.id(r.text()) : -1;
-    rows[at + 1] = has & 2 ? names.id(r.text()) : -1;
-    rows[at + 2] = has & 4 ? names.id(r.text()) : -1;
-    rows[at + 3] = has & 8 ? r.int() : NaN;
+    const has = names.readItem(r, itemRow);
+    rows[at] = itemRow.category;
+    rows[at + 1] = itemRow.brand;
+    rows[at + 2] = itemRow.seller;
+    rows[at + ITEM] = itemRow.item;
+    if (has) rows[at + 3] = r.int();
   }
   return new Page(time, day, id, request, scene, arm, rows);
 }

@@ -1,26 +1,17 @@
+import type { Reader, Writer } from './bytes.ts';
 import type { BehaviorItem } from './events.ts';
+import { ItemTable } from './item-table.ts';
 
 /**
  * Names of items, categories, brands and sellers as small numbers, so that state in memory is made of integers and equality is
  * one comparison, with nothing lost. Never persisted: bytes on disk hold the names themselves.
  * A dictionary only grows; past `LIMIT` names the labeller begins a new one and moves users over as they come.
  */
-export interface ItemIds {
-  readonly category_id: string | null;
-  readonly brand_id: string | null;
-  readonly seller_id: string | null;
-  readonly item: number;
-  readonly category: number;
-  readonly brand: number;
-  readonly seller: number;
-}
-
 export class Dictionary {
   static readonly LIMIT = 2_000_000;
-  /** what is known of an item, by its id */
-  readonly #items: (ItemIds | undefined)[] = [];
   readonly #ids = new Map<string, number>();
   readonly #names: string[] = [];
+  readonly #items = new ItemTable(this);
 
   get full(): boolean {
     return this.#names.length >= Dictionary.LIMIT;
@@ -37,35 +28,30 @@ export class Dictionary {
     return id;
   }
 
-  /** The ids of an item's category, brand and seller: looked up by the item, which rarely changes them. */
-  ofItem(item: Pick<BehaviorItem, 'item_id' | 'category_id' | 'brand_id' | 'seller_id'>): ItemIds {
-    const { category_id, brand_id, seller_id } = item;
-    const id = this.id(item.item_id);
-    const known = this.#items[id];
-    if (
-      known !== undefined &&
-      known.category_id === category_id &&
-      known.brand_id === brand_id &&
-      known.seller_id === seller_id
-    ) {
-      return known;
-    }
-    const ids: ItemIds = {
-      category_id,
-      brand_id,
-      seller_id,
-      item: id,
-      category: this.id(category_id),
-      brand: this.id(brand_id),
-      seller: this.id(seller_id),
-    };
-    // filled up, so that it stays a plain array however ids come
-    while (this.#items.length <= id) this.#items.push(undefined);
-    this.#items[id] = ids;
-    return ids;
-  }
-
   name(id: number): string | null {
     return id < 0 ? null : this.#names[id];
   }
+
+  /** Puts the ids of an item, its category, brand and seller into a row: looked up by the item, which rarely changes them. */
+  ofItem(item: Pick<BehaviorItem, 'item_id' | 'category_id' | 'brand_id' | 'seller_id'>, out: ItemRow): void {
+    this.#items.of(this.id(item.item_id), item, out);
+  }
+
+  /** An item and its names as state holds them; `flags` is in the same byte as which of them are there. */
+  writeItem(w: Writer, item: number, category: number, brand: number, seller: number, flags: number): void {
+    this.#items.write(w, item, category, brand, seller, flags);
+  }
+
+  /** The other way; returns the flags. */
+  readItem(r: Reader, out: ItemRow): number {
+    return this.#items.read(r, out);
+  }
+}
+
+/** Dictionary ids; -1: null. */
+export interface ItemRow {
+  item: number;
+  category: number;
+  brand: number;
+  seller: number;
 }

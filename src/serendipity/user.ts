@@ -1,7 +1,7 @@
 import type { Past } from './past.ts';
 import { CATEGORY, BRAND, SELLER } from './past.ts';
 import { compareIds, hashId, type BehaviorItem } from './events.ts';
-import type { Dictionary } from './dictionary.ts';
+import type { Dictionary, ItemRow } from './dictionary.ts';
 
 /** Bits of a verdict on an exposure. */
 export const NOVEL_CATEGORY = 1;
@@ -15,6 +15,16 @@ const VERDICT = 4;
 const LAST_SEEN = 5;
 export const ITEM = 6;
 
+/** What is copied for new rows: plain numbers on the heap, as doubles from the start, which no collection looks into. */
+const blank: number[] = [];
+
+export function newRows(n: number): number[] {
+  while (blank.length < n * ROW) blank.push(blank.length % ROW === VERDICT ? 0 : NaN);
+  return blank.slice(0, n * ROW);
+}
+
+const itemRow: ItemRow = { item: -1, category: -1, brand: -1, seller: -1 };
+
 /** One exposure event: its valid exposures and the verdict on each. */
 export class Page {
   readonly time: number;
@@ -24,7 +34,7 @@ export class Page {
   readonly request: string | null;
   readonly scene: string | null;
   readonly arm: string | null;
-  readonly rows: Float64Array;
+  readonly rows: number[];
   /** visit days in its window */
   visitDays = 0;
   /** came after its day was closed: no day segment holds it, so the recent log keeps it while its day is in reach */
@@ -41,7 +51,7 @@ export class Page {
     request: string | null,
     scene: string | null,
     arm: string | null,
-    rows: Float64Array,
+    rows: number[],
   ) {
     this.time = time;
     this.day = day;
@@ -64,15 +74,15 @@ export class Page {
     names: Dictionary,
   ): Page {
     const n = items.length;
-    const rows = new Float64Array(n * ROW);
+    const rows = newRows(n);
     for (let i = 0, at = 0; i < n; i++, at += ROW) {
       const item = items[i];
-      const known = names.ofItem(item);
-      rows[at] = known.category;
-      rows[at + 1] = known.brand;
-      rows[at + 2] = known.seller;
-      rows[at + POSITION] = item.position ?? NaN;
-      rows[at + ITEM] = known.item;
+      names.ofItem(item, itemRow);
+      rows[at] = itemRow.category;
+      rows[at + 1] = itemRow.brand;
+      rows[at + 2] = itemRow.seller;
+      if (item.position !== null) rows[at + POSITION] = item.position;
+      rows[at + ITEM] = itemRow.item;
     }
     return new Page(time, day, id, request, scene, arm, rows);
   }
