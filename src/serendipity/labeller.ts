@@ -292,11 +292,14 @@ export class Labeller implements Processor<BehaviorEvent> {
 
   #filled(item: BehaviorItem): BehaviorItem {
     const known = this.#catalog.get(item.item_id);
+    const { category_id, brand_id, seller_id } = item;
+    // not known there: nulls stay nulls, and nothing is copied
+    if (known === undefined && category_id !== '' && brand_id !== '' && seller_id !== '') return item;
     return {
       ...item,
-      category_id: item.category_id || known?.category || null,
-      brand_id: item.brand_id || known?.brand || null,
-      seller_id: item.seller_id || known?.seller || null,
+      category_id: category_id || known?.category || null,
+      brand_id: brand_id || known?.brand || null,
+      seller_id: seller_id || known?.seller || null,
     };
   }
 

@@ -3,7 +3,8 @@ export const CATEGORY = 0;
 export const BRAND = 1;
 export const SELLER = 2;
 
-const NONE = -1;
+/** Keys are one more in the table, so that a new one is empty as it comes: 0 is none. */
+const NONE = 0;
 /** A page's number in a table is one more than its place in the lists; 0 is none. */
 const NO_PAGE = 0;
 /** Numbers of pages take two bytes each up to here: nearly every user's do. */
@@ -46,9 +47,9 @@ export class Past {
     const number = page + 1;
     if (this.#used * 5 >= this.#keys.length * 4 || (number > SMALL && this.#newest instanceof Uint16Array))
       this.#grow(number);
-    const at = this.#find(key);
+    const at = this.#find(key + 1);
     if (this.#keys[at] === NONE) {
-      this.#keys[at] = key;
+      this.#keys[at] = key + 1;
       this.#newest[at] = number;
       this.#other[at] = NO_PAGE;
       this.#used++;
@@ -73,7 +74,7 @@ export class Past {
    */
   lastSeen(key: number, time: number, request: string | null, from: number, to: number): number {
     if (this.#used === 0) return NaN;
-    const at = this.#find(key);
+    const at = this.#find(key + 1);
     if (this.#keys[at] === NONE) return NaN;
     for (let number = this.#newest[at], second = false; ; number = this.#other[at], second = true) {
       if (number === NO_PAGE) return NaN;
@@ -96,11 +97,11 @@ export class Past {
     this.times = [];
     this.days = [];
     this.requests = [];
-    const moved = new Int32Array(times.length).fill(NONE);
+    const moved = new Int32Array(times.length);
     const move = (number: number): number => {
       const page = number - 1;
-      if (moved[page] === NONE) moved[page] = this.addPage(times[page], days[page], requests[page]);
-      return moved[page] + 1;
+      if (moved[page] === NO_PAGE) moved[page] = this.addPage(times[page], days[page], requests[page]) + 1;
+      return moved[page];
     };
     const lives = (number: number): boolean => number !== NO_PAGE && days[number - 1] >= from;
     let live = 0;
@@ -131,7 +132,7 @@ export class Past {
   /** Room for so many entries and a quarter more. */
   #allocate(entries: number, pages: number): void {
     const size = Math.max(16, Math.ceil(entries * 1.25 * 1.25));
-    this.#keys = new Int32Array(size).fill(NONE);
+    this.#keys = new Int32Array(size);
     this.#newest = pages >= SMALL ? new Int32Array(size) : new Uint16Array(size);
     this.#other = pages >= SMALL ? new Int32Array(size) : new Uint16Array(size);
     this.#used = 0;
