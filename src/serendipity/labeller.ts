@@ -81,6 +81,7 @@ export class Labeller implements Processor<BehaviorEvent> {
       if (!this.#replaces(user, event, before)) return;
       from = Math.min(from, before.time);
       replaced = this.#remove(user, before);
+      if (!user.visitDays.includes(before.day)) from = this.#earlierOfLaterDays(user, before.day, from);
     }
     const day = this.#calendar.dayOf(time);
     const late = time < user.newest - this.#rules.grace;
@@ -203,7 +204,7 @@ export class Labeller implements Processor<BehaviorEvent> {
     return this.#calendar.lowestFrom(page.time) < page.day;
   }
 
-  /** Where clocks go back over midnight, a day that turns out to be visited belongs to windows of earlier exposures too. */
+  /** Where clocks go back over midnight, a day that turns out to be visited or not is in windows of earlier exposures too. */
   #earlierOfLaterDays(user: User, day: number, from: number): number {
     for (const list of [user.pages, user.actions]) {
       for (let i = list.length - 1; i >= 0 && list[i].time > from - DAY; i--)
@@ -573,8 +574,8 @@ export class Labeller implements Processor<BehaviorEvent> {
       if (action.waitsUntil > 0) this.#endWait(user, action);
       if (action.revision >= 0 && !action.withdrawn) this.#emit(user, action, action.said!, true);
     }
-    const visited = (other: { day: number }): boolean => other.day === day;
-    if (!user.pages.some(visited) && !user.actions.some(visited) && !user.marks.some(visited)) {
+    // by the counts: the recent log may no longer hold the day's other events
+    if (!user.counts.some((counts) => counts.day === day && counts.events > 0)) {
       user.visitDays = user.visitDays.filter((other) => other !== day);
     }
     return taken;

@@ -82,6 +82,16 @@ it('lets the same one of two contents of an event id count, whichever came first
   expect(labels[0]).toEqual(labels[1]);
 });
 
+it('lets a day that lost one of its events to another content stay visited by the others', () => {
+  const bench = new BenchOfOne({ attributionWindow: 3_600_000 });
+  bench.arrive(event('v', 'visit', T - 4 * 3_600_000));
+  bench.arrive(event('e', 'visit', T + 12 * 3_600_000 - 1));
+  // of two contents that of the lesser type counts: the event moves to the next day
+  bench.arrive(event('e', 'exposure', T + 12 * 3_600_000 + 1, [item('a')], { request_id: 'r' }));
+  bench.arrive(event('k', 'click', T + 12 * 3_600_000 + 2, [item('a')], { request_id: 'r' }));
+  expect(bench.labels).toMatchObject([{ label_id: 'k#a', visit_days: 2 }]);
+});
+
 it('forgets a user who has had no event for userTtl', () => {
   const bench = new BenchOfOne({ userTtl: 30 * DAY });
   bench.arrive(event('e1', 'exposure', T, [item('a', 'c')], { request_id: 'r1' }));
@@ -142,5 +152,15 @@ describe('where clocks go back over midnight, and Saturday turns out to be visit
     bench.arrive(event('v', 'visit', sunday + 3_000_000));
     bench.end();
     expect(bench.labels).toMatchObject([{ label_id: 'k#a', attribution: 'request', visit_days: 1 }]);
+  });
+
+  it('revises a label of that minute where the visit on Saturday turns out to be another', () => {
+    const bench = new BenchOfOne({ ...options, visitDays: 3, grace: 3 * 3_600_000 });
+    bench.arrive(event('x', 'exposure', sunday, [item('a')], { request_id: 'r' }));
+    bench.arrive(event('k', 'click', sunday + 1, [item('a')], { request_id: 'r' }));
+    bench.arrive(event('v', 'visit', sunday + 3_000_000));
+    expect(bench.labels).toMatchObject([{ label_id: 'k#a', visit_days: 2 }]);
+    bench.arrive(event('v', 'search', sunday + 4_000_000));
+    expect(bench.labels).toMatchObject([{ label_id: 'k#a', visit_days: 1 }]);
   });
 });
