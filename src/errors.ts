@@ -25,7 +25,10 @@ export class SeralError extends Error {
   }
 }
 
-/** The log refused or failed. Codes: FENCED, OFFSET_OUT_OF_RANGE, RECORD_TOO_LARGE, UNKNOWN_TOPIC, LOG_UNAVAILABLE, LOG_CLOSED, TOPIC_EXISTS, TRANSACTION_FAILED. */
+/**
+ * The log refused or failed. Codes: FENCED, OFFSET_OUT_OF_RANGE, RECORD_TOO_LARGE, UNKNOWN_TOPIC, LOG_UNAVAILABLE,
+ * LOG_CLOSED, LOG_REFUSED, LOG_UNSUPPORTED, TOPIC_EXISTS, TRANSACTION_FAILED.
+ */
 export class LogError extends SeralError {}
 
 /** A record that cannot be read. It goes to the dead-letter topic under this code. */

@@ -14,6 +14,7 @@ import { replayCommand } from './commands/replay.ts';
 import { runCommand } from './commands/run.ts';
 import { schemasCommand } from './commands/schemas.ts';
 import { topicsCommand } from './commands/topics.ts';
+import { transactionsCommand } from './commands/transactions.ts';
 
 /** In the order of `--help`: what a newcomer needs first comes first. */
 const commands: ((program: Command) => void)[] = [
@@ -25,6 +26,7 @@ const commands: ((program: Command) => void)[] = [
   schemasCommand,
   explainCommand,
   dlqCommand,
+  transactionsCommand,
   configCommand,
 ];
 

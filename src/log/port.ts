@@ -133,6 +133,63 @@ export interface TopicSpec {
 
 export interface TopicDescription extends TopicSpec {
   config: Record<string, string>;
+  /** of each partition, how many copies there are to be and how many are up to date; a log without copies says nothing */
+  copies?: { replicas: number; inSync: number; hasLeader: boolean }[];
+}
+
+/** Kafka's names of what a transactional id is at. Ongoing and the Prepare states hold readers back. */
+export type TransactionPhase =
+  | 'Empty'
+  | 'Ongoing'
+  | 'PrepareCommit'
+  | 'PrepareAbort'
+  | 'PrepareEpochFence'
+  | 'CompleteCommit'
+  | 'CompleteAbort'
+  | 'Dead';
+
+/** A transactional id, as whoever coordinates its transactions lists it. */
+export interface TransactionalIdEntry {
+  transactionalId: string;
+  phase: TransactionPhase;
+  /** null where a log has no such numbers */
+  producerId: number | null;
+}
+
+export interface TransactionDescription extends TransactionalIdEntry {
+  epoch: number;
+  /** null where the log ends none by itself */
+  timeoutMs: number | null;
+  /** by the log's clock; null where none is open */
+  startedAt: number | null;
+  /** written to, or about to be, since it began */
+  partitions: TopicPartition[];
+}
+
+/** A transaction that is open on a partition, as that partition knows it: readers stop before `from`. */
+export interface OpenTransaction extends TopicPartition {
+  producerId: number | null;
+  epoch: number;
+  from: number;
+  /** when it wrote last, as its records say; null where that is not known */
+  lastAt: number | null;
+  /** of whoever coordinated it last, -1 where nothing was ever ended there */
+  coordinatorEpoch: number;
+}
+
+export interface BrokerDescription {
+  id: number;
+  address: string;
+  /** why it could not be asked; null where it could */
+  problem: string | null;
+  /** Kafka's names; empty where we may not see them */
+  config: Record<string, string>;
+}
+
+export interface GroupDescription {
+  /** Kafka's names: Stable, Empty, PreparingRebalance, CompletingRebalance, Dead (never seen, or long gone) */
+  state: string;
+  members: { clientId: string; host: string; partitions: TopicPartition[] }[];
 }
 
 export interface LogAdmin {
@@ -152,6 +209,25 @@ export interface LogAdmin {
   offsetsAt(topic: string, timestamp: number): Promise<{ partition: number; position: number }[]>;
   /** Committed positions of a group; null where none. Waits out transactions that are still being committed. */
   committed(group: string, partitions: TopicPartition[]): Promise<(number | null)[]>;
+
+  /** Every transactional id that is remembered and that we may see. */
+  transactionalIds(): Promise<TransactionalIdEntry[]>;
+  /** Null for an id that is not remembered. */
+  describeTransactions(ids: readonly string[]): Promise<(TransactionDescription | null)[]>;
+  /** What is open on the partitions of topics, and where the positions of groups are kept. Unknown topics are passed over. */
+  openTransactions(topics: readonly string[], groups?: readonly string[]): Promise<OpenTransaction[]>;
+  /** Ends what is open under an id by aborting it, and fences its producer, as the next `open` of the id would. */
+  abortTransaction(id: string): Promise<void>;
+  /**
+   * Ends on its partition alone a transaction that no coordinator knows of. Of one that is known it would lose a part:
+   * the caller has to be sure.
+   */
+  abortOnPartition(open: OpenTransaction): Promise<void>;
+
+  brokers(): Promise<BrokerDescription[]>;
+  group(group: string): Promise<GroupDescription>;
+  /** How far the log's clock is ahead of ours, give or take `withinMs`; null where it cannot be asked. */
+  clockSkew(): Promise<{ aheadMs: number; withinMs: number } | null>;
   close(): Promise<void>;
 }
 

@@ -1093,6 +1093,82 @@ export function logContract(name: string, makeLog: () => Promise<ContractLog>): 
         expect(await find(base + 2_000)).toEqual([2, 0]);
         expect(await find(base + 2_001)).toEqual([3, 0]);
       });
+
+      it('knows each transactional id, and what is open under it', async () => {
+        const admin = bench.admin();
+        const topic = await bench.topic(2);
+        await write(topic, ['before'], 1);
+        const id = `tx-${randomUUID()}`;
+        const phase = async () => (await admin.transactionalIds()).find((one) => one.transactionalId === id)?.phase;
+        expect(await phase()).toBeUndefined();
+        expect(await admin.describeTransactions([id])).toEqual([null]);
+        const producer = await bench.transactions(id);
+        expect(await phase()).toBe('Empty');
+        expect((await admin.describeTransactions([id]))[0]).toMatchObject({ phase: 'Empty', startedAt: null });
+        expect(await admin.openTransactions([topic])).toEqual([]);
+
+        await producer.send(records(topic, ['open'], 1));
+        expect(await phase()).toBe('Ongoing');
+        const [missing, found] = await admin.describeTransactions([`tx-${randomUUID()}`, id]);
+        expect(missing).toBeNull();
+        expect(found).toMatchObject({ transactionalId: id, phase: 'Ongoing', partitions: [{ topic, partition: 1 }] });
+        expect(found!.startedAt).toBeGreaterThan(Date.now() - 3_600_000);
+        const open = await admin.openTransactions([topic, `missing-${randomUUID()}`], ['a group']);
+        const { producerId, epoch } = found!;
+        expect(open).toEqual([expect.objectContaining({ topic, partition: 1, from: 1, producerId, epoch })]);
+
+        await producer.commit({ group: 'a group', positions: [{ topic, partition: 1, position: 1 }] });
+        await eventually(async () => {
+          expect(await admin.openTransactions([topic], ['a group'])).toEqual([]);
+          expect(await phase()).not.toBe('Ongoing');
+        });
+      });
+
+      it('aborts what is open under an id, and fences its producer', async () => {
+        const admin = bench.admin();
+        const topic = await bench.topic();
+        const id = `tx-${randomUUID()}`;
+        const producer = await bench.transactions(id);
+        await producer.send(records(topic, ['left open']));
+        await write(topic, ['behind it']);
+        expect(await bench.end({ topic, partition: 0 })).toBe(0);
+        await admin.abortTransaction(id);
+        await eventually(async () => expect(await bench.end({ topic, partition: 0 })).toBeGreaterThanOrEqual(2));
+        expect(await bench.values({ topic, partition: 0 }, 0, 2)).toEqual(['behind it']);
+        expect(await refusal(producer.commit(null))).toMatchObject({ code: 'FENCED', fenced: true });
+        const next = await bench.transactions(id);
+        await next.send(records(topic, ['next']));
+        const { written } = await next.commit(null);
+        expect(await bench.values({ topic, partition: 0 }, 0, written[0]!.position)).toEqual(['behind it', 'next']);
+        expect(await refusal(admin.abortTransaction(`tx-${randomUUID()}`))).toMatchObject({
+          code: 'TRANSACTION_FAILED',
+        });
+      });
+
+      it('names its brokers, and the members of a group', async () => {
+        const admin = bench.admin();
+        const topic = await bench.topic(2);
+        const brokers = await admin.brokers();
+        expect(brokers.length).toBeGreaterThan(0);
+        for (const broker of brokers) expect(broker).toMatchObject({ problem: null, address: expect.any(String) });
+        const group = `group-${randomUUID()}`;
+        expect(await admin.group(group)).toEqual({ state: 'Dead', members: [] });
+        const member = await bench.consumer({ topics: [topic], group });
+        await eventually(async () => {
+          const { state, members } = await admin.group(group);
+          expect(state).toBe('Stable');
+          expect(members.flatMap(({ partitions }) => partitions)).toEqual(
+            expect.arrayContaining([
+              { topic, partition: 0 },
+              { topic, partition: 1 },
+            ]),
+          );
+        });
+        await member.consumer.stop();
+        await eventually(async () => expect((await admin.group(group)).members).toEqual([]));
+        const skew = await admin.clockSkew();
+        if (skew !== null) expect(skew).toMatchObject({ aheadMs: expect.any(Number), withinMs: expect.any(Number) });
+      });
     });
   });
 }

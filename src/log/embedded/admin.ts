@@ -1,15 +1,32 @@
 import { LogError } from '../../errors.ts';
-import type { LogAdmin, LogRecord, TopicDescription, TopicPartition, TopicSpec } from '../port.ts';
+import type {
+  BrokerDescription,
+  GroupDescription,
+  LogAdmin,
+  LogRecord,
+  OpenTransaction,
+  TopicDescription,
+  TopicPartition,
+  TopicSpec,
+  TransactionalIdEntry,
+  TransactionDescription,
+} from '../port.ts';
 import { chunkMaxTimestamp, readChunk } from './chunk.ts';
-import type { Core } from './core.ts';
+import type { Core, TransactionalId } from './core.ts';
+import type { Group } from './group.ts';
 import { chunkKey, groupKey, groupName, lastOffsetOf, partitionKey, topicKey } from './keys.ts';
 import { type Partition, type Topic, unknownTopic } from './partition.ts';
+import { fence } from './producers.ts';
 
 export class EmbeddedAdmin implements LogAdmin {
   readonly #core: Core;
+  readonly #path: string;
+  readonly #groups: ReadonlyMap<string, Group>;
 
-  constructor(core: Core) {
+  constructor(core: Core, path: string, groups: ReadonlyMap<string, Group>) {
     this.#core = core;
+    this.#path = path;
+    this.#groups = groups;
   }
 
   async topics(): Promise<string[]> {
@@ -117,6 +134,82 @@ export class EmbeddedAdmin implements LogAdmin {
     return partitions.map((at) => this.#core.positions.get(groupName(group, at.topic, at.partition)) ?? null);
   }
 
+  async transactionalIds(): Promise<TransactionalIdEntry[]> {
+    this.#core.checkOpen();
+    return [...this.#core.transactionalIds]
+      .map(([transactionalId, id]) => ({ transactionalId, phase: phaseOf(id), producerId: null }))
+      .sort((a, b) => (a.transactionalId < b.transactionalId ? -1 : 1));
+  }
+
+  async describeTransactions(ids: readonly string[]): Promise<(TransactionDescription | null)[]> {
+    this.#core.checkOpen();
+    return ids.map((transactionalId) => {
+      const id = this.#core.transactionalIds.get(transactionalId);
+      if (id === undefined) return null;
+      const current = id.committing ?? id.open;
+      return {
+        transactionalId,
+        phase: phaseOf(id),
+        producerId: null,
+        epoch: id.epoch,
+        timeoutMs: null,
+        startedAt: current?.startedAt ?? null,
+        partitions: Array.from(current?.partitions ?? [], (at) => ({ topic: at.topic.name, partition: at.index })),
+      };
+    });
+  }
+
+  /** Positions of groups are written with the commit itself, so nothing is ever open where they are kept. */
+  async openTransactions(topics: readonly string[]): Promise<OpenTransaction[]> {
+    this.#core.checkOpen();
+    const wanted = new Set(topics);
+    const found: OpenTransaction[] = [];
+    for (const { epoch, open, committing } of this.#core.transactionalIds.values()) {
+      for (const transaction of [committing, open]) {
+        for (const partition of transaction?.partitions ?? []) {
+          const from = partition.heldFrom(transaction!);
+          if (from === undefined || !wanted.has(partition.topic.name)) continue;
+          const at = { topic: partition.topic.name, partition: partition.index };
+          found.push({ ...at, producerId: null, epoch, from, lastAt: null, coordinatorEpoch: -1 });
+        }
+      }
+    }
+    return found;
+  }
+
+  async abortTransaction(name: string): Promise<void> {
+    this.#core.checkOpen();
+    const id = this.#core.transactionalIds.get(name);
+    if (id === undefined) throw new LogError('TRANSACTION_FAILED', `no transactional id ${name} is known`);
+    await fence(this.#core, name, id);
+  }
+
+  async abortOnPartition({ topic, partition }: OpenTransaction): Promise<void> {
+    this.#core.checkOpen();
+    const why = 'in an embedded log every transaction has its transactional id: abort that';
+    throw new LogError('LOG_REFUSED', `${topic}/${partition}: ${why}`);
+  }
+
+  async brokers(): Promise<BrokerDescription[]> {
+    this.#core.checkOpen();
+    return [{ id: 0, address: this.#path, problem: null, config: {} }];
+  }
+
+  async group(name: string): Promise<GroupDescription> {
+    this.#core.checkOpen();
+    const members = this.#groups.get(name)?.members ?? [];
+    const known = members.length > 0 || [...this.#core.positions.keys()].some((key) => key.startsWith(`${name}\0`));
+    return {
+      state: members.length > 0 ? 'Stable' : known ? 'Empty' : 'Dead',
+      members: members.map((partitions) => ({ clientId: `process ${process.pid}`, host: 'localhost', partitions })),
+    };
+  }
+
+  /** There is one clock. */
+  async clockSkew(): Promise<null> {
+    return null;
+  }
+
   async close(): Promise<void> {}
 
   async #positionAt(partition: Partition, timestamp: number): Promise<number> {
@@ -137,3 +230,6 @@ export class EmbeddedAdmin implements LogAdmin {
     return end;
   }
 }
+
+const phaseOf = ({ open, committing }: TransactionalId): TransactionalIdEntry['phase'] =>
+  committing !== null ? 'PrepareCommit' : open !== null ? 'Ongoing' : 'Empty';

@@ -21,6 +21,11 @@ export class Group {
     return this.#balance();
   }
 
+  /** What each member has now. */
+  get members(): TopicPartition[][] {
+    return Array.from(this.#members, (member) => member.owned);
+  }
+
   leave(member: EmbeddedGroupConsumer): void {
     if (this.#members.delete(member) && this.#members.size > 0) void this.#balance();
   }

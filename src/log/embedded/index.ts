@@ -44,7 +44,7 @@ export async function embeddedLog({ path, now = Date.now }: EmbeddedLogOptions):
     transactionalProducer: (options) => new EmbeddedTransactionalProducer(core, options),
     producer: () => new EmbeddedProducer(core),
     reader: () => new EmbeddedReader(core),
-    admin: () => new EmbeddedAdmin(core),
+    admin: () => new EmbeddedAdmin(core, path, groups),
     async compact(topic) {
       core.checkOpen();
       await maintenance.run(topic === undefined ? [...core.topics.values()] : [core.topic(topic)]);

@@ -74,6 +74,11 @@ export class Partition implements PartitionState {
     this.#open.set(transaction, this.next);
   }
 
+  /** Where a transaction that is not decided begins here; undefined where it has nothing here. */
+  heldFrom(transaction: Transaction): number | undefined {
+    return this.#open.get(transaction);
+  }
+
   release(transaction: Transaction): void {
     if (!this.#open.delete(transaction)) return;
     let end = this.next;

@@ -38,6 +38,24 @@ function takeOpen(id: TransactionalId): Transaction[] {
   return taken;
 }
 
+/** Raises the epoch of a transactional id, which gives it, and drops whatever older producers of it left undecided. */
+export async function fence(core: Core, name: string, id: TransactionalId): Promise<number> {
+  let epoch = -1;
+  let left: Transaction[] = [];
+  await core.writer.submit(
+    (changes) => {
+      epoch = ++id.epoch;
+      left = takeOpen(id);
+      for (const transaction of left) for (const partition of transaction.partitions) changes.touch(partition);
+      const bytes = Buffer.allocUnsafe(4);
+      bytes.writeUInt32LE(epoch);
+      changes.put(epochKey(name), bytes);
+    },
+    () => left.forEach((transaction) => transaction.release()),
+  );
+  return epoch;
+}
+
 export class EmbeddedProducer implements Producer {
   readonly #core: Core;
   #opened = false;
@@ -55,7 +73,7 @@ export class EmbeddedProducer implements Producer {
     const core = this.#core;
     core.checkOpen();
     if (!this.#opened) throw new LogError('LOG_CLOSED', 'the producer is not open');
-    const transaction = new Transaction();
+    const transaction = new Transaction(core.now());
     transaction.add(core.topics, records, core.now());
     await core.writer.submit(
       (changes) => store(core, changes, transaction),
@@ -88,27 +106,15 @@ export class EmbeddedTransactionalProducer implements TransactionalProducer {
     if (this.#id !== null) throw new LogError('TRANSACTION_FAILED', `producer ${this.#name} was opened before`);
     let id = core.transactionalIds.get(this.#name);
     if (id === undefined) core.transactionalIds.set(this.#name, (id = { epoch: 0, open: null, committing: null }));
-    const mine = id;
-    let left: Transaction[] = [];
-    await core.writer.submit(
-      (changes) => {
-        this.#epoch = ++mine.epoch;
-        left = takeOpen(mine);
-        for (const transaction of left) for (const partition of transaction.partitions) changes.touch(partition);
-        const epoch = Buffer.allocUnsafe(4);
-        epoch.writeUInt32LE(mine.epoch);
-        changes.put(epochKey(this.#name), epoch);
-      },
-      () => left.forEach((transaction) => transaction.release()),
-    );
-    this.#id = mine;
+    this.#epoch = await fence(core, this.#name, id);
+    this.#id = id;
     this.#death = null;
   }
 
   async send(records: readonly OutRecord[]): Promise<void> {
     try {
       const id = this.#alive();
-      id.open ??= new Transaction();
+      id.open ??= new Transaction(this.#core.now());
       id.open.add(this.#core.topics, records, this.#core.now());
     } catch (error) {
       throw await this.#die(error);

@@ -15,7 +15,12 @@ interface Part {
  * as they are sent and live in memory only, so a crash before the commit's write leaves a hole and nothing else.
  */
 export class Transaction {
+  readonly startedAt: number;
   readonly #parts = new Map<Partition, Part>();
+
+  constructor(now: number) {
+    this.startedAt = now;
+  }
 
   get partitions(): Iterable<Partition> {
     return this.#parts.keys();

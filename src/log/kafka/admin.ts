@@ -1,11 +1,24 @@
-/** Topics, their settings and offsets, and groups' committed positions. */
+/** Topics, their settings and offsets, groups and their committed positions, and transactions seen from outside. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LogError } from '../../errors.ts';
-import type { LogAdmin, TopicDescription, TopicPartition, TopicSpec } from '../port.ts';
+import type {
+  BrokerDescription,
+  GroupDescription,
+  LogAdmin,
+  OpenTransaction,
+  TopicDescription,
+  TopicPartition,
+  TopicSpec,
+  TransactionalIdEntry,
+  TransactionDescription,
+} from '../port.ts';
 import { Cluster, persist, type ClusterConfig, type TopicMetadata } from './cluster.ts';
 import { asLogError, hasName, isConnectionError, isPassing, KafkaError, refusedByCode } from './errors.ts';
 import type { Broker } from './kafkajs.ts';
+import { clockSkew, describeBrokers, describeGroup } from './members.ts';
 import { EARLIEST, LATEST, listOffsets } from './offsets.ts';
+import { initProducerId } from './producer.ts';
+import { describeTransaction, listTransactions, openTransactions, writeAbortMarker } from './transactions.ts';
 import { alterTopicProtocol, committedProtocol } from './wire.ts';
 
 const WITHIN_MS = 30_000;
@@ -57,6 +70,13 @@ export class KafkaAdmin implements LogAdmin {
           partitions: partitionMetadata.length,
           replication: partitionMetadata[0]!.replicas.length,
           config,
+          copies: [...partitionMetadata]
+            .sort((a, b) => a.partitionId - b.partitionId)
+            .map(({ leader, replicas, isr }) => ({
+              replicas: replicas.length,
+              inSync: isr.length,
+              hasLeader: leader >= 0,
+            })),
         };
       });
     });
@@ -146,6 +166,49 @@ export class KafkaAdmin implements LogAdmin {
       };
       return this.persist(attempt, 5);
     });
+  }
+
+  transactionalIds(): Promise<TransactionalIdEntry[]> {
+    return this.doing('listing transactions', () => this.persist(() => listTransactions(this.cluster)));
+  }
+
+  describeTransactions(ids: readonly string[]): Promise<(TransactionDescription | null)[]> {
+    return this.doing('describing transactions', () =>
+      Promise.all(ids.map((id) => this.persist(() => describeTransaction(this.cluster, id)))),
+    );
+  }
+
+  openTransactions(topics: readonly string[], groups: readonly string[] = []): Promise<OpenTransaction[]> {
+    return this.doing('asking for open transactions', () =>
+      this.persist(() => openTransactions(this.cluster, topics, groups)),
+    );
+  }
+
+  /** With the time-out that the id has: it is the next producer's to change. */
+  abortTransaction(id: string): Promise<void> {
+    return this.doing(`aborting the transaction of ${id}`, async () => {
+      const found = await this.persist(() => describeTransaction(this.cluster, id));
+      if (found === null) throw new LogError('TRANSACTION_FAILED', `no transactional id ${id} is known`);
+      await initProducerId(this.cluster, id, found.timeoutMs!);
+    });
+  }
+
+  abortOnPartition(open: OpenTransaction): Promise<void> {
+    return this.doing(`aborting a transaction on ${open.topic}/${open.partition}`, () =>
+      this.persist(() => writeAbortMarker(this.cluster, open)),
+    );
+  }
+
+  brokers(): Promise<BrokerDescription[]> {
+    return this.doing('asking for the brokers', () => describeBrokers(this.cluster));
+  }
+
+  group(group: string): Promise<GroupDescription> {
+    return this.doing(`describing group ${group}`, () => this.persist(() => describeGroup(this.cluster, group)));
+  }
+
+  clockSkew(): Promise<{ aheadMs: number; withinMs: number } | null> {
+    return this.doing('asking for the time', () => this.persist(() => clockSkew(this.cluster)));
   }
 
   async close(): Promise<void> {

@@ -34,7 +34,13 @@ interface Metadata {
     topicErrorCode: number;
     topic: string;
     isInternal: boolean;
-    partitionMetadata: { partitionErrorCode: number; partitionId: number; leader: number; replicas: number[] }[];
+    partitionMetadata: {
+      partitionErrorCode: number;
+      partitionId: number;
+      leader: number;
+      replicas: number[];
+      isr: number[];
+    }[];
   }[];
 }
 
@@ -150,6 +156,11 @@ export class Cluster {
   /** The metadata of topics, as the brokers tell it (null: all). */
   async describe(topics: readonly string[] | null): Promise<TopicMetadata[]> {
     return (await this.metadata(topics)).topicMetadata;
+  }
+
+  /** The brokers that are alive, as one of them tells it. */
+  async members(): Promise<Metadata['brokers']> {
+    return (await this.metadata([])).brokers;
   }
 
   async controller(): Promise<Broker> {

@@ -105,7 +105,11 @@ export function rawProtocolOf(broker: Broker, name: string, args: object): Proto
 
 const names = new Map(errorCodes.map(({ code, type }) => [code, type]));
 // known to brokers, not to kafkajs
-names.set(89, 'THROTTLING_QUOTA_EXCEEDED').set(90, 'PRODUCER_FENCED').set(120, 'TRANSACTION_ABORTABLE');
+names
+  .set(89, 'THROTTLING_QUOTA_EXCEEDED')
+  .set(90, 'PRODUCER_FENCED')
+  .set(105, 'TRANSACTIONAL_ID_NOT_FOUND')
+  .set(120, 'TRANSACTION_ABORTABLE');
 
 /** Kafka's name of an error code. */
 export const errorName = (code: number): string => names.get(code) ?? `error ${code}`;

@@ -54,7 +54,8 @@ class Queue {
   }
 }
 
-async function initProducerId(
+/** Of a transactional id: fences every older producer of it, and ends what it left open. */
+export async function initProducerId(
   cluster: Cluster,
   transactionalId: string | null,
   transactionTimeout: number,

@@ -12,7 +12,7 @@ export const REQUIRED = [
 ] as const;
 
 /** Walks through a response. */
-class Cursor {
+export class Cursor {
   private readonly data: Buffer;
   private at = 0;
 
