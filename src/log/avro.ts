@@ -1,6 +1,6 @@
 import type avsc from 'avsc';
 import { BadRecordError, DecodeError, messageOf } from '../errors.ts';
-import { avroType } from './avro-types.ts';
+import { avroType, resolverOf } from './avro-types.ts';
 import type { Serde } from './serde.ts';
 
 const MAGIC = 0;
@@ -170,7 +170,7 @@ export class AvroSerde<T> implements Serde<T> {
     try {
       const writer = avroType(schema);
       // equal on the wire: documentation and defaults apart
-      const resolver = this.#type.equals(writer) ? undefined : this.#type.createResolver(writer);
+      const resolver = this.#type.equals(writer) ? undefined : resolverOf(this.#type, writer);
       return { resolver, refusal: null };
     } catch (error) {
       return {

@@ -3,7 +3,7 @@
  * (a writer's schema that was not met before) is fetched ahead by `prepare`.
  */
 export interface Serde<T> {
-  /** Throws DecodeError: MAGIC_BYTE, UNKNOWN_SCHEMA_ID, MALFORMED, NULL_VALUE, INVALID_UTF8. */
+  /** Throws DecodeError: MAGIC_BYTE, UNKNOWN_SCHEMA_ID, MALFORMED, UNKNOWN_ENUM, NULL_VALUE, INVALID_UTF8. */
   decode(bytes: Buffer | null): T;
   encode(value: T): Buffer;
   /**
