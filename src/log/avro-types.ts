@@ -134,7 +134,40 @@ class StrictMap extends avsc.types.MapType {
   }
 }
 
+interface ResolverOptions {
+  /** a writer's enum may have symbols that are not known here: a value that is one is UNKNOWN_ENUM */
+  unknownSymbols?: boolean;
+}
+
+interface EnumResolver {
+  symbols: readonly string[];
+  _read: ((tap: Tap) => string) | null;
+}
+
+const { _update: resolveEnum } = avsc.types.EnumType.prototype as unknown as {
+  _update(this: avsc.Type, resolver: EnumResolver, writer: avsc.Type, options: ResolverOptions): void;
+};
+
 class StrictEnum extends avsc.types.EnumType {
+  /** avsc resolves all of a writer's symbols or none: one that we do not know would cost every record of its schema. */
+  _update(resolver: EnumResolver, writer: avsc.types.EnumType, options: ResolverOptions): void {
+    resolveEnum.call(this, resolver, writer, options);
+    if (resolver._read !== null || options.unknownSymbols !== true || writer.typeName !== 'enum') return;
+    const { name, symbols: known } = this;
+    const { symbols } = writer;
+    // whether it is the same enum otherwise, by name and alias, avsc knows
+    const shared = { value: symbols.filter((symbol) => known.includes(symbol)) };
+    resolveEnum.call(this, resolver, Object.create(writer, { symbols: shared }) as avsc.Type, options);
+    if (resolver._read === null) return;
+    resolver.symbols = symbols;
+    resolver._read = (tap) => {
+      const symbol = symbols[tap.readLong()];
+      if (symbol === undefined) throw malformed(`it has no ${name} that its schema names`);
+      if (!known.includes(symbol)) throw new DecodeError('UNKNOWN_ENUM', `${symbol} is no ${name} that is known here`);
+      return symbol;
+    };
+  }
+
   _write(tap: Tap, value: unknown): void {
     const index = this.symbols.indexOf(value as string);
     if (index < 0) throw new Error(`not one of ${this.symbols.join(', ')}: ${JSON.stringify(value)}`);
@@ -194,3 +227,7 @@ export const avroType = (schema: string | object): avsc.Type =>
     omitRecordMethods: true,
     typeHook: hook,
   });
+
+/** What reads a writer's records as `reader`. Throws where that cannot be, whatever the record. */
+export const resolverOf = (reader: avsc.Type, writer: avsc.Type): ReturnType<avsc.Type['createResolver']> =>
+  reader.createResolver(writer, { unknownSymbols: true } satisfies ResolverOptions as object);

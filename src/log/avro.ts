@@ -1,6 +1,6 @@
 import type avsc from 'avsc';
-import { BadRecordError, DecodeError, messageOf } from '../errors.ts';
-import { avroType } from './avro-types.ts';
+import { BadRecordError, DecodeError, RegistryError, messageOf } from '../errors.ts';
+import { avroType, resolverOf } from './avro-types.ts';
 import type { Serde } from './serde.ts';
 
 const MAGIC = 0;
@@ -20,6 +20,9 @@ export class WriterSchemas {
   readonly #now: () => number;
   readonly #known = new Map<number, string>();
   readonly #unknownUntil = new Map<number, number>();
+  /** of these the registry has not said that it does not know them */
+  readonly #unanswered = new Set<number>();
+  #gaveUp = false;
   readonly #asked = new Map<number, Promise<void>>();
 
   constructor(find: FindSchema, now: () => number = Date.now) {
@@ -42,6 +45,17 @@ export class WriterSchemas {
     return until !== undefined && this.#now() < until;
   }
 
+  giveUp(): void {
+    this.#gaveUp = true;
+  }
+
+  /** Why a record of a settled id cannot be read. */
+  refusal(id: number): DecodeError {
+    return this.#unanswered.has(id)
+      ? new DecodeError('SCHEMA_UNAVAILABLE', `the registry did not answer when it was asked for schema ${id}`)
+      : new DecodeError('UNKNOWN_SCHEMA_ID', `the registry has no schema ${id}`);
+  }
+
   ask(id: number, subject: string): Promise<void> {
     let asked = this.#asked.get(id);
     if (asked === undefined) {
@@ -52,14 +66,31 @@ export class WriterSchemas {
   }
 
   async #ask(id: number, subject: string): Promise<void> {
-    const schema = await this.#find(id, subject);
+    let schema: string | null;
+    try {
+      schema = await this.#find(id, subject);
+    } catch (error) {
+      if (!this.#gaveUp || !(error instanceof RegistryError) || !error.retriable) throw error;
+      this.#remember(id);
+      this.#unanswered.add(id);
+      return;
+    }
+    this.#gaveUp = false;
+    this.#unanswered.delete(id);
     if (schema !== null) {
       this.#known.set(id, schema);
       this.#unknownUntil.delete(id);
       return;
     }
+    this.#remember(id);
+  }
+
+  #remember(id: number): void {
     // garbage may carry any id: what is remembered of it stays small
-    if (this.#unknownUntil.size >= 10_000) this.#unknownUntil.clear();
+    if (this.#unknownUntil.size >= 10_000) {
+      this.#unknownUntil.clear();
+      this.#unanswered.clear();
+    }
     this.#unknownUntil.set(id, this.#now() + UNKNOWN_FOR_MS);
   }
 }
@@ -151,13 +182,15 @@ export class AvroSerde<T> implements Serde<T> {
     return Promise.all(Array.from(unsettled, (id) => this.#writers.ask(id, this.#subject))).then(() => {});
   }
 
+  giveUp(): void {
+    this.#writers.giveUp();
+  }
+
   #reader(id: number): Reader {
     let reader = this.#readers.get(id);
     if (reader === undefined) {
       const writer = this.#writers.get(id);
-      if (writer === undefined) {
-        throw new DecodeError('UNKNOWN_SCHEMA_ID', `the registry has no schema ${id}`);
-      }
+      if (writer === undefined) throw this.#writers.refusal(id);
       reader = this.#resolve(id, writer);
       this.#readers.set(id, reader);
     }
@@ -170,7 +203,7 @@ export class AvroSerde<T> implements Serde<T> {
     try {
       const writer = avroType(schema);
       // equal on the wire: documentation and defaults apart
-      const resolver = this.#type.equals(writer) ? undefined : this.#type.createResolver(writer);
+      const resolver = this.#type.equals(writer) ? undefined : resolverOf(this.#type, writer);
       return { resolver, refusal: null };
     } catch (error) {
       return {

@@ -3,7 +3,7 @@
  * (a writer's schema that was not met before) is fetched ahead by `prepare`.
  */
 export interface Serde<T> {
-  /** Throws DecodeError: MAGIC_BYTE, UNKNOWN_SCHEMA_ID, MALFORMED, NULL_VALUE, INVALID_UTF8. */
+  /** Throws DecodeError: MAGIC_BYTE, UNKNOWN_SCHEMA_ID, SCHEMA_UNAVAILABLE, MALFORMED, UNKNOWN_ENUM, NULL_VALUE, INVALID_UTF8. */
   decode(bytes: Buffer | null): T;
   encode(value: T): Buffer;
   /**
@@ -11,6 +11,8 @@ export interface Serde<T> {
    * registry cannot be asked. Resolves at once (returns undefined) where nothing new is met.
    */
   prepare(values: readonly (Buffer | null)[]): Promise<void> | undefined;
+  /** The registry was waited for long enough: until it answers, records that it is needed for are SCHEMA_UNAVAILABLE. */
+  giveUp?(): void;
 }
 
 /** Serdes by topic and schema: a registry, real or embedded, stands behind it. `schema` names a file of schemas/. */

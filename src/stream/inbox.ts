@@ -137,6 +137,11 @@ export class Inbox {
     for (const resolve of this.#blocked.splice(0)) resolve();
   }
 
+  /** See `Serde.giveUp`. */
+  giveUpOnRegistry(): void {
+    for (const { serde } of this.queues) serde.giveUp?.();
+  }
+
   get lag(): number {
     let lag = 0;
     for (const queue of this.queues) lag += Math.max(queue.end - queue.position, 0);

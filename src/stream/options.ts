@@ -40,7 +40,7 @@ export interface RuntimeOptions {
   rebuildBackoffMaxMs?: number;
   /** fenced though the group still gives the partition to us: so long until the task tries to take it back */
   fencedRetryMs?: number;
-  /** a schema registry that does not answer is asked again for so long before the task is rebuilt */
+  /** a schema registry that does not answer is asked again for so long; then what needs it goes to the dead letters */
   registryPatienceMs?: number;
   transactionTimeoutMs?: number;
   sessionTimeoutMs?: number;

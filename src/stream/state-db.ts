@@ -7,7 +7,8 @@
  *   00 parts 00 ...       see changelog.ts    00 source 00 <topic>        committed source position
  */
 import { rm } from 'node:fs/promises';
-import { mkdirSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import RocksDB from 'rocksdb-native';
 import { StoreError, messageOf } from '../errors.ts';
 
@@ -62,11 +63,11 @@ export class StateDb implements StateBackend {
     this.#db = db;
   }
 
-  /** Throws StoreError: STORE_LOCKED, STORE_CORRUPTED, STORE_DISK_FULL, STORE_UNAVAILABLE. */
+  /** Throws StoreError: STORE_LOCKED, STORE_CORRUPTED, STORE_DISK_FULL, STORE_READ_ONLY, STORE_UNAVAILABLE. */
   static async open(path: string, options: StateDbOptions): Promise<StateDb> {
     for (let attempt = 0; ; attempt++) {
       try {
-        mkdirSync(path, { recursive: true });
+        makeFolder(path);
         const db = new RocksDB(path, {
           writeBufferSize: options.writeBufferBytes,
           maxWriteBufferNumber: 2,
@@ -146,6 +147,18 @@ export class StateDb implements StateBackend {
   }
 }
 
+/** Node calls it ENOENT where a folder above is on a read-only disk. */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    let above = dirname(path);
+    while (!existsSync(above)) above = dirname(above);
+    accessSync(above, constants.W_OK);
+    throw error;
+  }
+}
+
 /** The binding tells its failures apart by text only; this is the one place that looks at it. */
 function translate(error: unknown, what: string): StoreError {
   if (error instanceof StoreError) return error;
@@ -155,9 +168,10 @@ function translate(error: unknown, what: string): StoreError {
   const make = (code: string) => new StoreError(code, `${what}: ${text.trim()}`, { cause: error, retriable: true });
   if (/lock hold by current process|While lock file/i.test(text)) return make('STORE_LOCKED');
   if (/No space left on device|Disc quota|Disk quota/i.test(text)) return make('STORE_DISK_FULL');
-  if (/corrupt|checksum|mismatch|bad magic|truncated record|(MANIFEST|CURRENT|\.sst).*No such file/i.test(text)) {
-    return make('STORE_CORRUPTED');
-  }
+  if (/Read-only file system/i.test(text)) return make('STORE_READ_ONLY');
+  const broken =
+    /corrupt|checksum|mismatch|bad magic|truncated record|CURRENT file|(MANIFEST|CURRENT|\.sst).*No such file/i;
+  if (broken.test(text)) return make('STORE_CORRUPTED');
   return make('STORE_UNAVAILABLE');
 }
 

@@ -16,9 +16,10 @@
  * fencing and restoring end as running does, and stop() interrupts them: a restore goes on where it was.
  */
 import { setMaxListeners } from 'node:events';
-import { RegistryError, SeralError, TaskError, messageOf } from '../errors.ts';
+import { SeralError, TaskError, messageOf } from '../errors.ts';
 import type { RecordBatch } from '../log/port.ts';
 import { DeadLetterRate, failureOf } from './dead-letters.ts';
+import { backoff, RegistryPatience } from './patience.ts';
 import type { RestoreProgress } from './restore.ts';
 import { Session, statePath, type Culprit, type SessionHost } from './session.ts';
 import { pause, StateDb } from './state-db.ts';
@@ -56,6 +57,8 @@ export class Task {
   readonly #sessionHost: SessionHost;
   readonly #poison = new Poison();
   readonly #abort = new AbortController();
+  /** aborted by an end in peace too: nothing is waited out any more */
+  readonly #leave = new AbortController();
   #state: TaskState = 'created';
   #session: Session | null = null;
   #stopping = false;
@@ -128,6 +131,7 @@ export class Task {
   /** Ends it in peace: the micro-batch in hand is finished and committed. Resolves when all is released. */
   stop(): Promise<void> {
     this.#stopping = true;
+    this.#leave.abort();
     if (this.#state !== 'running' && this.#state !== 'closing') this.#abort.abort();
     if (this.#state === 'created') this.#finish();
     this.#rouse();
@@ -137,6 +141,7 @@ export class Task {
   /** Ends it at once: what is not committed is dropped. */
   abort(): void {
     this.#stopping = true;
+    this.#leave.abort();
     this.#abort.abort();
     this.#rouse();
     void this.#session?.close();
@@ -239,22 +244,32 @@ export class Task {
     this.#progress();
   }
 
-  /** A registry that does not answer is no reason to rebuild anything: its schemas are needed before a step begins. */
+  /**
+   * A registry that does not answer is no reason to rebuild anything: its schemas are needed before a step begins. Once
+   * it was waited for long enough, the records that it is needed for go to the dead letters, and the others on.
+   */
   async #step(session: Session): Promise<boolean> {
     const { clock, options, logger } = this.#context;
-    const started = clock.elapsed();
-    for (let attempt = 0; ; attempt++) {
+    const patience = new RegistryPatience({ clock, options, logger, signal: this.#leave.signal });
+    for (let gaveUp = false; ;) {
       try {
         return await session.step();
       } catch (error) {
-        const patient = clock.elapsed() - started < options.registryPatienceMs && !this.#stopping;
-        if (!(error instanceof RegistryError && error.retriable && patient)) throw error;
-        const wait = this.#backoff(attempt);
-        logger.warn({ error: error.message, waitMs: wait }, 'the schema registry does not answer');
-        await pause(wait, this.#abort.signal);
-        this.#progress();
-        // what was processed before must not wait with it
-        if (session.commitDue) await this.#commit(session);
+        if (await patience.waits(error)) {
+          this.#progress();
+          // what was processed before must not wait with it
+          if (session.commitDue) await this.#commit(session);
+          continue;
+        }
+        if (!RegistryPatience.concerns(error)) throw error;
+        if (this.#stopping) return false;
+        if (gaveUp) throw error;
+        gaveUp = true;
+        session.inbox.giveUpOnRegistry();
+        logger.error(
+          { error: error.message },
+          'the schema registry was waited for long enough: what cannot be read without it goes to the dead-letter topic',
+        );
       }
     }
   }
@@ -298,7 +313,7 @@ export class Task {
       const what = `${this.#failures.length} failures within ${options.rebuildWindowMs / 1000} s, the last: ${messageOf(error)}`;
       return this.#fail(new TaskError('REBUILD_BUDGET', what, { fatal: true, cause: error }));
     }
-    const wait = this.#backoff(this.#inARow++);
+    const wait = backoff(this.#inARow++, options, clock);
     this.#to('rebuilding');
     logger.warn({ code, error: messageOf(error), waitMs: wait }, 'the task is rebuilt from its last commit');
     await pause(wait, this.#abort.signal);
@@ -333,12 +348,6 @@ export class Task {
     this.#context.logger.error({ code: error.code, error: error.message }, 'the task has failed');
     this.#failure = error;
     return 'failed';
-  }
-
-  #backoff(attempt: number): number {
-    const { options, clock } = this.#context;
-    const most = Math.min(options.rebuildBackoffMs * 2 ** Math.min(attempt, 20), options.rebuildBackoffMaxMs);
-    return Math.round(most * (0.5 + clock.random() / 2));
   }
 
   /** Until a batch comes, a commit is due, or a timer may be. */

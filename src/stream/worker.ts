@@ -18,6 +18,7 @@ import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 import { namesOf, type Names } from './names.ts';
 import { compileOptions, type CompiledOptions, type RuntimeOptions } from './options.ts';
+import { RegistryPatience } from './patience.ts';
 import { pause } from './state-db.ts';
 import { GlobalTable } from './tables.ts';
 import type { Clock, TaskContext } from './task-context.ts';
@@ -88,19 +89,36 @@ export class Worker {
     this.#admin = given.log.admin();
   }
 
-  /** Resolves when the group has given it its first partitions. Whatever it throws, `stop` is still to be called. */
+  /**
+   * Resolves when the group has given it its first partitions, or when it was stopped. Whatever it throws, `stop` is still
+   * to be called.
+   */
   async start(): Promise<void> {
-    const { log, serdes } = this.#given;
+    try {
+      await this.#begin();
+    } catch (error) {
+      if (!this.#stop.signal.aborted) throw error;
+    }
+  }
+
+  async #begin(): Promise<void> {
+    const { log } = this.#given;
     const { sources, sinks, tables } = this.#topology;
     await this.#checkTopics();
+    const patience = new RegistryPatience({
+      options: this.#options,
+      clock: this.#clock,
+      logger: this.#given.logger,
+      signal: this.#stop.signal,
+    });
     for (const { spec } of sources) {
-      this.#sourceSerdes.set(spec.name, await serdes.serde(this.#names.subjectTopic(spec), spec.schema));
+      this.#sourceSerdes.set(spec.name, await this.#serde(this.#names.subjectTopic(spec), spec.schema, patience));
     }
     for (const { spec } of sinks) {
-      this.#sinkSerdes.set(spec.name, await serdes.serde(this.#names.subjectTopic(spec), spec.schema));
+      this.#sinkSerdes.set(spec.name, await this.#serde(this.#names.subjectTopic(spec), spec.schema, patience));
     }
     for (const spec of tables) {
-      const serde = await serdes.serde(spec.topic, spec.schema);
+      const serde = await this.#serde<unknown>(spec.topic, spec.schema, patience);
       this.#tables.push(new GlobalTable({ spec, serde, log, admin: this.#admin, logger: this.#given.logger }));
     }
     await Promise.all(this.#tables.map((table) => table.loaded));
@@ -154,6 +172,16 @@ export class Worker {
     await this.#following;
     await Promise.all(this.#tables.map((table) => table.close()));
     await this.#admin.close();
+  }
+
+  async #serde<T>(topic: string, schema: string, patience: RegistryPatience): Promise<Serde<T>> {
+    for (;;) {
+      try {
+        return await this.#given.serdes.serde(topic, schema);
+      } catch (error) {
+        if (!(await patience.waits(error))) throw error;
+      }
+    }
   }
 
   #onAssigned(partitions: TopicPartition[], restarted: TopicPartition[]): void {

@@ -183,7 +183,7 @@ describeWithKafkaAndRegistry('bad input', () => {
       make: (user) => ({ ...recordOf(event(`not ${user}`, 'visit')), key: encodeKey(user) }),
     },
     'an unknown type of event': {
-      code: 'MALFORMED',
+      code: 'UNKNOWN_ENUM',
       make: async (user) => {
         const { type, id } = await withAnotherType();
         const header = Buffer.alloc(5);

@@ -6,9 +6,11 @@ import type { WorkerSettings } from './worker.ts';
 
 const script = join(import.meta.dirname, 'worker.ts');
 
-interface Line {
+export interface Line {
   level: string;
   msg: string;
+  code?: string;
+  error?: string;
   partition?: number;
   partitions?: number[];
   state?: string;
@@ -70,6 +72,11 @@ export class WorkerProcess {
     return found;
   }
 
+  /** How often it said so. */
+  times(msg: string): number {
+    return this.lines().filter((line) => line.msg === msg).length;
+  }
+
   get wiped(): boolean {
     return this.lines().some(({ msg }) => msg.includes('wiped'));
   }
@@ -77,6 +84,19 @@ export class WorkerProcess {
   /** Throws what it said where it ended by itself. */
   check(): void {
     if (this.#process.exited) throw new Error(`a worker has ended:\n${this.tail()}`);
+  }
+
+  get exited(): boolean {
+    return this.#process.exited;
+  }
+
+  /** SIGSTOP: it stands still and knows nothing of it. */
+  freeze(): void {
+    this.#process.signal('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#process.signal('SIGCONT');
   }
 
   /** SIGKILL. */

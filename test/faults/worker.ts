@@ -1,5 +1,5 @@
 /**
- * A worker of the labels topology as a process that can be killed, wired as `seral run labels`:
+ * A worker as a process that can be killed, wired as `seral run`:
  *   node test/faults/worker.ts '{"brokers": ..., ...}'
  * Its log goes to stdout, a JSON object a line, the states of its tasks with it.
  */
@@ -12,23 +12,25 @@ import type { RuntimeOptions } from '../../src/stream/options.ts';
 import { Worker } from '../../src/stream/worker.ts';
 import { labelsTopology } from '../../topologies/labels.ts';
 import { apart } from '../support/apart.ts';
+import { chainTopology, jsonSerdes } from './chain.ts';
 
 export interface WorkerSettings {
   brokers: string;
   registryUrl: string;
+  topology: 'labels' | 'chain';
   runtime: RuntimeOptions;
 }
 
-const { brokers, registryUrl, runtime } = JSON.parse(process.argv[2]!) as WorkerSettings;
+const { brokers, registryUrl, topology, runtime } = JSON.parse(process.argv[2]!) as WorkerSettings;
 
 const say = (level: string) => (fields: object, message: string) =>
   void process.stdout.write(`${JSON.stringify({ level, msg: message, ...fields })}\n`);
 const logger: Logger = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
 
 const log = kafkaLog({ brokers: brokers.split(',') });
-const serdes = confluentSerdes({ url: registryUrl });
+const serdes = topology === 'labels' ? confluentSerdes({ url: registryUrl }) : jsonSerdes;
 const worker = new Worker({
-  topology: apart(labelsTopology(), { suffix: runtime.suffix! }),
+  topology: apart(topology === 'labels' ? labelsTopology() : chainTopology(), { suffix: runtime.suffix! }),
   log,
   serdes,
   options: runtime,

@@ -330,6 +330,29 @@ describe('another writer', () => {
     expect(Date.now() - started).toBeLessThan(1000);
   });
 
+  it('that knows one symbol more is read, but for the records that have it: they are UNKNOWN_ENUM', async () => {
+    // in front, so that every known symbol has another number
+    const ahead = JSON.parse(schema.replace('"symbols":[', '"symbols":["share",')) as object;
+    const { writers } = registry({ 11: ahead });
+    const serde = new AvroSerde<Event>(schema, 1, 'behavior.events-value', writers);
+    const types = ['exposure', 'click', 'purchase', 'search', 'visit'];
+    const records = types.map((event_type) => written(11, ahead, { ...full, event_type }));
+    const unknown = written(11, ahead, { ...full, event_type: 'share' });
+    await serde.prepare(records);
+    expect(records.map((bytes) => serde.decode(bytes))).toEqual(types.map((event_type) => ({ ...full, event_type })));
+    expect(codeOf(() => serde.decode(unknown))).toBe('UNKNOWN_ENUM');
+    expect(codeOf(() => serde.decode(framed(11, [2, 0x65, 12])))).toBe('MALFORMED');
+    // a schema check still says that such a writer is not compatible
+    expect(() => avroType(schema).createResolver(avroType(ahead))).toThrow();
+    // and another enum is another enum
+    const other = JSON.parse(JSON.stringify(ahead).replace('EventType', 'OtherType')) as object;
+    const { writers: others } = registry({ 12: other });
+    const strict = new AvroSerde<Event>(schema, 1, 'behavior.events-value', others);
+    const bytes = written(12, other, full);
+    await strict.prepare([bytes]);
+    expect(codeOf(() => strict.decode(bytes))).toBe('MALFORMED');
+  });
+
   it('whose schema cannot be read as ours, or is none, is MALFORMED', async () => {
     const { user_id: _, ...rest } = full;
     const incompatible = { ...event, fields: event.fields.filter((field) => field.name !== 'user_id') };

@@ -1,10 +1,9 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { RegistryError } from '../../src/errors.ts';
 import { Topology, type Processor, type ProcessorContext } from '../../src/stream/topology.ts';
 import type { Worker } from '../../src/stream/worker.ts';
-import { Bench, eventually, jsonSerde, withLog, withProducers } from './bench.ts';
+import { Bench, eventually, withLog, withProducers } from './bench.ts';
 import { counting } from './counting.ts';
 
 describe('workers of a group', () => {
@@ -201,24 +200,6 @@ describe('workers of a group', () => {
     const second = bench.worker(topology);
     await expect(second.start()).rejects.toMatchObject({ code: 'NOT_COPARTITIONED' });
     await bench.stop(second);
-  });
-
-  it('wait for a registry that does not answer, without a rebuild', async () => {
-    const topology = counting();
-    await bench.topics(topology);
-    let down = 5;
-    const serde = {
-      ...jsonSerde<any>(),
-      prepare: () =>
-        down-- > 0 ? Promise.reject(new RegistryError('REGISTRY_UNAVAILABLE', 'down', { retriable: true })) : undefined,
-    };
-    const serdes = { serde: () => Promise.resolve(serde), close: () => Promise.resolve() };
-    const worker = await bench.started(topology, {}, { serdes });
-    await bench.write('clicks', [{ key: 'a', value: { at: 1 } }]);
-    await expectExact(1);
-    expect(down).toBeLessThan(0);
-    expect(worker.status().tasks[0]!.rebuilds).toBe(0);
-    expect(bench.saidThat('registry')).toHaveLength(5);
   });
 
   describe('without a usable position', () => {

@@ -72,6 +72,38 @@ describe('the state on disk', () => {
     await expect(open({}, join(folder, 'file', 'db'))).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
   });
 
+  it('knows broken files by every one that a store has, and a lost tail of its log for what it is', async () => {
+    const state = join(folder, 'db');
+    const breakIts: Record<string, (path: string) => void> = {
+      CURRENT: (path) => writeFileSync(path, Buffer.alloc(16)),
+      MANIFEST: (path) => writeFileSync(path, Buffer.alloc(16, 0xa5)),
+      '.sst': (path) => truncateSync(path, 0),
+    };
+    for (const [name, spoil] of Object.entries(breakIts)) {
+      const db = await open({ writeBufferBytes: 64 * 1024 });
+      await db.write(Array.from({ length: 2000 }, (_, n) => ({ key: key(n), value: Buffer.alloc(200, n) })));
+      await db.write(rows(1));
+      await db.close();
+      // what was in memory is on disk as a table after the next start
+      if (name === '.sst') await (await open()).close();
+      const files = readdirSync(state).filter((file) => file.includes(name));
+      expect(files.length, `${name} of ${readdirSync(state).join()}`).toBeGreaterThan(0);
+      for (const file of files) spoil(join(state, file));
+      await expect(open(), name).rejects.toMatchObject({ code: 'STORE_CORRUPTED' });
+      await StateDb.wipe(state);
+    }
+    const db = await open();
+    for (let n = 0; n < 20; n++) await db.write([{ key: key(n), value: Buffer.alloc(200, n) }]);
+    await db.close();
+    const [log] = readdirSync(state).filter((file) => file.endsWith('.log'));
+    truncateSync(join(state, log!), 2000);
+    const found = await (await open()).getMany(Array.from({ length: 20 }, (_, n) => key(n)));
+    // a beginning without a hole, so the positions in it are true
+    const kept = found.findIndex((value) => value === null);
+    expect(kept).toBeGreaterThan(0);
+    expect(found.slice(kept).every((value) => value === null)).toBe(true);
+  });
+
   it('refuses to be used once it is closed', async () => {
     const db = await open();
     await Promise.all([db.close(), db.close()]);

@@ -18,6 +18,10 @@ export interface Committed {
   /** records of transactions that were aborted, and of those that have no end yet */
   aborted: number;
   open: number;
+  /** partitions in which read_committed ends before the log does */
+  hanging: number[];
+  /** batches of an owner that stand behind one of a newer owner of the same id */
+  stale: number;
 }
 
 const TRANSACTIONAL = 16;
@@ -29,15 +33,17 @@ export async function committedRecords(brokers: string, topic: string): Promise<
     groupId: `another-client-${randomUUID()}`,
     bootstrapBrokers: brokers.split(','),
   });
-  const found: Committed = { records: [], aborted: 0, open: 0 };
+  const found: Committed = { records: [], aborted: 0, open: 0, hanging: [], stale: 0 };
   try {
     consumer.topics.track(topic);
     const metadata = await consumer.metadata({ topics: [topic] });
     const { id, partitions } = metadata.topics.get(topic)!;
     for (const [partition, { leader }] of partitions.entries()) {
       const pending = new Map<bigint, CommittedRecord[]>();
+      const epochs = new Map<bigint, number>();
       let unanswered = 0;
-      for (let offset = 0n, end = 1n; offset < end;) {
+      let [end, stable] = [1n, 0n];
+      for (let offset = 0n; offset < end;) {
         const answer = await consumer.fetch({
           node: leader,
           isolationLevel: FetchIsolationLevels.READ_UNCOMMITTED,
@@ -67,14 +73,21 @@ export async function committedRecords(brokers: string, topic: string): Promise<
           continue;
         }
         end = one.highWatermark;
+        stable = one.lastStableOffset;
         for (const batch of one.records ?? []) {
           // a fetch begins with the whole batch that holds its offset
-          if (batch.firstOffset >= offset) take(batch, partition, pending, found);
+          if (batch.firstOffset >= offset) {
+            take(batch, partition, pending, found);
+            const newest = epochs.get(batch.producerId) ?? -1;
+            if (batch.producerEpoch < newest) found.stale++;
+            else epochs.set(batch.producerId, batch.producerEpoch);
+          }
           const next = batch.firstOffset + BigInt(batch.lastOffsetDelta) + 1n;
           if (next > offset) offset = next;
         }
       }
       for (const records of pending.values()) found.open += records.length;
+      if (stable < end) found.hanging.push(partition);
     }
   } finally {
     await consumer.close(true);

@@ -44,13 +44,13 @@ export const entriesOf = (catalog: readonly CatalogItem[]): Map<string, CatalogE
   new Map(catalog.map((item) => [item.item_id, item]));
 
 /** Visits that come last, one in each partition: nobody's click waits for its exposure any longer. */
-export function closing(events: readonly RawEvent[], partitions: number, graceMs: number): RawEvent[] {
+export function closing(events: readonly RawEvent[], partitions: number, graceMs: number, name = 'last'): RawEvent[] {
   const time = events.reduce((newest, { event_time }) => Math.max(newest, event_time), 0) + 2 * graceMs;
   const visits: RawEvent[] = [];
   for (let partition = 0; partition < partitions; partition++) {
     let n = 0;
-    while (partitionOf(encodeKey(`last-${n}`), partitions) !== partition) n++;
-    visits.push({ event_id: `last-${n}`, event_type: 'visit', event_time: time, user_id: `last-${n}` });
+    while (partitionOf(encodeKey(`${name}-${n}`), partitions) !== partition) n++;
+    visits.push({ event_id: `${name}-${n}`, event_type: 'visit', event_time: time, user_id: `${name}-${n}` });
   }
   return visits;
 }

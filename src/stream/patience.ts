@@ -1,0 +1,51 @@
+/** How long is waited for what may pass by itself. */
+import { RegistryError } from '../errors.ts';
+import type { Logger } from './logger.ts';
+import type { CompiledOptions } from './options.ts';
+import { pause } from './state-db.ts';
+import type { Clock } from './task-context.ts';
+
+/** Before the next attempt: growing, and never the same for two that failed together. */
+export function backoff(
+  attempt: number,
+  options: Pick<CompiledOptions, 'rebuildBackoffMs' | 'rebuildBackoffMaxMs'>,
+  clock: Pick<Clock, 'random'>,
+): number {
+  const most = Math.min(options.rebuildBackoffMs * 2 ** Math.min(attempt, 20), options.rebuildBackoffMaxMs);
+  return Math.round(most * (0.5 + clock.random() / 2));
+}
+
+interface Waiting {
+  options: CompiledOptions;
+  clock: Clock;
+  logger: Logger;
+  /** ends the wait, and the patience with it */
+  signal: AbortSignal;
+}
+
+/** With a schema registry that does not answer: it is asked again for `registryPatience`. */
+export class RegistryPatience {
+  readonly #waiting: Waiting;
+  readonly #since: number;
+  #attempts = 0;
+
+  constructor(waiting: Waiting) {
+    this.#waiting = waiting;
+    this.#since = waiting.clock.elapsed();
+  }
+
+  static concerns(error: unknown): error is RegistryError {
+    return error instanceof RegistryError && error.retriable;
+  }
+
+  /** Waits and says whether it may be tried again; at once false where the error is another one. */
+  async waits(error: unknown): Promise<boolean> {
+    const { options, clock, logger, signal } = this.#waiting;
+    if (!RegistryPatience.concerns(error) || signal.aborted) return false;
+    if (clock.elapsed() - this.#since >= options.registryPatienceMs) return false;
+    const waitMs = backoff(this.#attempts++, options, clock);
+    logger.warn({ error: error.message, waitMs }, 'the schema registry does not answer');
+    await pause(waitMs, signal);
+    return !signal.aborted;
+  }
+}
