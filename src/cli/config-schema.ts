@@ -195,6 +195,8 @@ export const configSchema = z.strictObject({
     sessionTimeout: duration(DEFAULTS.sessionTimeoutMs),
     writeBuffer: size(DEFAULTS.writeBufferBytes),
     revokeDeadline: duration(DEFAULTS.revokeDeadlineMs),
+    standby: int(0, 100, DEFAULTS.standbys),
+    warmWithin: int(0, 1e12, DEFAULTS.warmWithin),
     stopDeadline: duration('25s'),
   }),
   http: section({

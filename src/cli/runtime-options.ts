@@ -23,6 +23,8 @@ const RUNTIME: Partial<Record<keyof Config['runtime'], keyof RuntimeOptions>> = 
   sessionTimeout: 'sessionTimeoutMs',
   writeBuffer: 'writeBufferBytes',
   revokeDeadline: 'revokeDeadlineMs',
+  standby: 'standbys',
+  warmWithin: 'warmWithin',
 };
 
 export function runtimeOptions(app: string, runtime: Config['runtime']): RuntimeOptions {

@@ -43,14 +43,34 @@ export interface RecordBatch extends TopicPartition {
   end: number;
 }
 
+/** That a member has the state of a partition number at hand, and how current it is. */
+export interface Claim {
+  partition: number;
+  /** records of the state's changelog that are still to be read, of so many */
+  behind: number;
+  of: number;
+}
+
+export interface GroupAssignment {
+  partitions: TopicPartition[];
+  /** those of them that we had before, and that others may have had in between */
+  restarted: TopicPartition[];
+  generation: number;
+  /** partition numbers whose state this member keeps current though another has the partition */
+  standbys: number[];
+  /** those of them that move here once they are warm, which `GroupConsumer.rejoin` says */
+  warming: number[];
+}
+
 /** What a group consumer tells its owner. */
 export interface GroupHandler {
   /**
-   * The whole new assignment after each (re)join, before any batch of that generation. Partitions start paused: nothing
-   * is delivered for one until `GroupConsumer.start` names its position. Partitions that were assigned before and still
-   * are go on, unless the adapter's protocol drops their position, which it then says in `restarted`.
+   * The whole new assignment after each (re)join. Partitions start paused: nothing is delivered for one until
+   * `GroupConsumer.start` names its position. Partitions that were assigned before and still are go on, all through a
+   * rebalance too, unless the adapter's protocol drops their position, which it then says in `restarted`. One that moves
+   * may come to its old owner until that one hears of it: whoever writes what he reads is to be fenced by the next owner.
    */
-  assigned(assignment: { partitions: TopicPartition[]; restarted: TopicPartition[]; generation: number }): void;
+  assigned(assignment: GroupAssignment): void;
   /** One batch; the next one of the same partition waits until this promise resolves (that is the backpressure). */
   batch(batch: RecordBatch): Promise<void>;
   /** The consumer has died and will deliver nothing more. */
@@ -59,7 +79,7 @@ export interface GroupHandler {
 
 /**
  * Partitions of the same number go to the same member, whatever their topic (a task is one partition of co-partitioned
- * sources), and a partition stays with its member where balance allows it (its state is there).
+ * sources), and where balance allows it to the member that has its state (src/log/assignment.ts).
  */
 export interface GroupConsumer {
   /** Joins the group; resolves when the first assignment was handed over. */
@@ -68,6 +88,8 @@ export interface GroupConsumer {
   start(partition: TopicPartition, position: number): void;
   /** Stops delivery of a partition until `start`. */
   pause(partition: TopicPartition): void;
+  /** What this member claims has changed so that the group is to be balanced anew. */
+  rejoin(): void;
   /** Leaves the group. Idempotent. */
   stop(): Promise<void>;
 }
@@ -238,6 +260,12 @@ export interface GroupOptions {
   /** upper bound of bytes fetched per partition at once */
   maxBytesPerPartition?: number;
   sessionTimeoutMs?: number;
+  /** What this member has the state of, asked for at each join. Where it fails, the join goes on without. */
+  claims?: () => Promise<Claim[]>;
+  /** Copies of each number's state that are kept beside the owner's: 0 */
+  standbys?: number;
+  /** A number whose owner lives moves only to a member that is at most so many records behind: 10,000 */
+  warmWithin?: number;
 }
 
 export interface TransactionOptions {

@@ -38,9 +38,12 @@ export class Metrics {
     counter('rebuilds_total', 'times a task was rebuilt from its last commit');
     counter('fenced_total', 'times a task closed because another owner took over');
     counter('restored_records_total', 'changelog records restored');
+    counter('standby_records_total', 'changelog records taken in by standbys');
     gauge('lag_records', 'offsets between the last processed record and the end of the sources');
     gauge('restore_remaining_records', 'changelog offsets still to be restored');
     gauge('restore_rate', 'changelog records restored a second');
+    gauge('restore_seconds_left', 'time until the restore is done, at its rate so far');
+    gauge('standby_lag_records', 'changelog offsets that a standby has still to read');
     gauge('state_cache_bytes', 'memory held by decoded state, estimated');
     gauge('stream_time_seconds', 'newest event time of a task');
     gauge('task_state', '1 for the state a task is in', [...TASK, 'state']);
@@ -141,6 +144,8 @@ export class TaskMetrics {
       'lag_records',
       'restore_remaining_records',
       'restore_rate',
+      'restore_seconds_left',
+      'standby_lag_records',
       'state_cache_bytes',
       'stream_time_seconds',
     ]) {

@@ -55,6 +55,10 @@ export interface RuntimeOptions {
   /** progress of a restore is logged this often */
   restoreLogMs?: number;
   restoreBatchBytes?: number;
+  /** copies of each partition's state that other workers keep current on their disks */
+  standbys?: number;
+  /** a partition moves to another worker when that one's copy is at most so many changelog records behind */
+  warmWithin?: number;
 }
 
 export type CompiledOptions = Required<RuntimeOptions>;
@@ -92,6 +96,8 @@ export const DEFAULTS: Omit<CompiledOptions, 'app' | 'stateDir'> = {
   sweepEveryCommits: 10,
   restoreLogMs: 10_000,
   restoreBatchBytes: 4 * MB,
+  standbys: 0,
+  warmWithin: 10_000,
 };
 
 const NAME = /^[A-Za-z0-9._-]{1,100}$/;
@@ -141,6 +147,8 @@ export function compileOptions(options: RuntimeOptions): { options: CompiledOpti
   between('sweepEveryCommits', 1, 1e6);
   between('restoreLogMs', 1, 3_600_000);
   between('restoreBatchBytes', 1, 2 ** 30);
+  between('standbys', 0, 100);
+  between('warmWithin', 0, 1e12);
   if (problems.length === 0) {
     if (all.commitIntervalMs >= all.transactionTimeoutMs / 2) {
       problems.push('commitIntervalMs: must be below half of transactionTimeoutMs, or the broker aborts transactions');

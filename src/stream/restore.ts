@@ -5,8 +5,9 @@
  */
 import { LogError } from '../errors.ts';
 import type { LogAdmin, OffsetReader, TopicPartition } from '../log/port.ts';
-import { ChangelogReader, type SplitKeys } from './changelog.ts';
-import { changelogPositionKey, decodePosition, encodePosition, type DbChange, type StateDb } from './state-db.ts';
+import { ChangelogCopy } from './changelog-copy.ts';
+import type { SplitKeys } from './changelog.ts';
+import { changelogPositionKey, decodePosition, type StateDb } from './state-db.ts';
 
 export interface RestoreProgress {
   store: string;
@@ -14,12 +15,14 @@ export interface RestoreProgress {
   done: number;
   /** offsets still to be passed, of all stores: an upper bound of the records */
   remaining: number;
+  /** of the offsets that were to be passed */
+  percent: number;
   recordsPerSecond: number;
   secondsLeft: number | null;
 }
 
 export interface RestoreOptions {
-  stores: string[];
+  stores: readonly string[];
   partition: number;
   topicOf(store: string): string;
   admin: LogAdmin;
@@ -35,7 +38,7 @@ export interface RestoreOptions {
 /** The state on disk does not fit the changelog: it must be wiped and restored whole. */
 export class StateMismatch extends Error {}
 
-interface Plan {
+export interface Plan {
   store: string;
   at: TopicPartition;
   from: number;
@@ -44,56 +47,53 @@ interface Plan {
 
 /** Returns how many records were restored. Throws StateMismatch before anything was changed. */
 export async function restore(db: StateDb, options: RestoreOptions): Promise<number> {
-  const plans = await Promise.all(options.stores.map((store) => plan(db, store, options)));
-  const started = options.elapsed();
-  const total = plans.reduce((sum, { from, end }) => sum + Math.max(end - from, 0), 0);
+  const { split, batchBytes, signal, elapsed, onProgress } = options;
+  const plans = await planRestore(db, options);
+  const total = plans.reduce((sum, { from, end }) => sum + end - from, 0);
+  if (total === 0) return 0;
+  const started = elapsed();
   let passed = 0;
   let done = 0;
+  const progress = (store: string, position: number, records: number): void => {
+    const seconds = (elapsed() - started) / 1000;
+    const gone = Math.min(passed + position, total);
+    onProgress({
+      store,
+      done: done + records,
+      remaining: total - gone,
+      percent: Math.floor((gone / total) * 1000) / 10,
+      recordsPerSecond: seconds > 0 ? Math.round((done + records) / seconds) : 0,
+      secondsLeft: gone > 0 && seconds > 0 ? Math.round(((total - gone) * seconds) / gone) : null,
+    });
+  };
   for (const { store, at, from, end } of plans) {
-    const changelog = new ChangelogReader(store, options.split);
-    let rows: DbChange[] = [];
-    let bytes = 0;
-    let position = from;
-    const write = async () => {
-      rows.push({ key: changelogPositionKey(store), value: encodePosition(changelog.resumeAt(position)) });
-      await db.write(rows);
-      rows = [];
-      bytes = 0;
-      const seconds = (options.elapsed() - started) / 1000;
-      const remaining = Math.max(total - passed - (position - from), 0);
-      const rate = seconds > 0 ? done / seconds : 0;
-      const passRate = seconds > 0 ? (total - remaining) / seconds : 0;
-      options.onProgress({
-        store,
-        done,
-        remaining,
-        recordsPerSecond: Math.round(rate),
-        secondsLeft: passRate > 0 ? Math.round(remaining / passRate) : null,
-      });
-    };
-    if (from < end) {
-      for await (const batch of options.reader.read(at, from, end, { signal: options.signal })) {
-        options.signal.throwIfAborted();
-        for (const record of batch.records) {
-          changelog.apply(record, rows);
-          bytes += (record.key?.length ?? 0) + (record.value?.length ?? 0);
-        }
-        done += batch.records.length;
-        position = batch.position;
-        if (bytes >= options.batchBytes) await write();
-      }
-      options.signal.throwIfAborted();
-      changelog.end();
-      // the reader ends by position: markers and holes behind the last record are passed
-      position = Math.max(position, end);
-      await write();
+    if (from === end) continue;
+    const copy = new ChangelogCopy(db, { store, split, batchBytes, position: from });
+    progress(store, 0, 0);
+    for await (const batch of options.reader.read(at, from, end, { signal })) {
+      signal.throwIfAborted();
+      if (await copy.take(batch)) progress(store, copy.position - from, copy.records);
     }
+    signal.throwIfAborted();
+    await copy.finish(end);
     passed += end - from;
+    done += copy.records;
+    progress(store, 0, 0);
   }
   return done;
 }
 
-async function plan(db: StateDb, store: string, options: RestoreOptions): Promise<Plan> {
+/** From where each store's changelog is to be read, and where it ends now. */
+export const planRestore = (
+  db: StateDb,
+  options: Pick<RestoreOptions, 'stores' | 'partition' | 'topicOf' | 'admin'>,
+): Promise<Plan[]> => Promise.all(options.stores.map((store) => plan(db, store, options)));
+
+async function plan(
+  db: StateDb,
+  store: string,
+  options: Pick<RestoreOptions, 'partition' | 'topicOf' | 'admin'>,
+): Promise<Plan> {
   const at = { topic: options.topicOf(store), partition: options.partition };
   const [stored] = (await db.getMany([changelogPositionKey(store)])).map(decodePosition);
   const bounds = (await options.admin.offsets(at.topic)).find((one) => one.partition === at.partition);

@@ -2,18 +2,18 @@
  * One go of a task, between a (re)build and the next: a fenced producer, the restored state, the engine, the queues.
  * It holds nothing that cannot be thrown away; after any error it is, and the next session starts from the last commit.
  */
-import { join } from 'node:path';
-import { BadRecordError, StoreError, TaskError, messageOf } from '../errors.ts';
+import { BadRecordError, TaskError } from '../errors.ts';
 import { encodeKey } from '../log/keys.ts';
 import type { LogRecord, TransactionalProducer } from '../log/port.ts';
-import { SplitKeys, writeChanges } from './changelog.ts';
-import { TIMERS, type CompiledSource } from './compile.ts';
+import { writeChanges, type SplitKeys } from './changelog.ts';
+import type { CompiledSource } from './compile.ts';
 import { deadRecord, deadTimer, type DeadLetterRate, type Failure } from './dead-letters.ts';
 import { Engine, ProcessingError } from './engine.ts';
 import { Inbox, type InboxSource } from './inbox.ts';
-import { restore, StateMismatch, type RestoreProgress } from './restore.ts';
+import { openState, storesOf } from './local-state.ts';
+import { restore, type RestoreProgress } from './restore.ts';
 import { Sender } from './sender.ts';
-import { changelogPositionKey, encodePosition, sourcePositionKey, StateDb, type DbChange } from './state-db.ts';
+import { changelogPositionKey, encodePosition, sourcePositionKey, type DbChange, type StateDb } from './state-db.ts';
 import { State } from './state.ts';
 import { finish } from './steps.ts';
 import type { Poison, TaskContext } from './task-context.ts';
@@ -78,7 +78,7 @@ export class Session {
       { now: clock.now, tables: context.tables, count: context.metrics.count },
       opened.streamTime,
     );
-    this.#changelogs = new Map(storesOf(context).map((store) => [store, names.changelog(store)]));
+    this.#changelogs = new Map(storesOf(topology).map((store) => [store, names.changelog(store)]));
     this.inbox = new Inbox({
       sources: sources.list,
       maxBytes: options.maxBufferedBytes,
@@ -113,7 +113,7 @@ export class Session {
       const sources = await sourcePositions(context);
       signal.throwIfAborted();
       host.onOpening('restoring');
-      opened = await openState(context, host, signal);
+      opened = await restoredState(context, host, signal);
       signal.throwIfAborted();
       return new Session(context, host, producer, opened, sources);
     } catch (error) {
@@ -344,8 +344,6 @@ export class Session {
 
 const sum = (counts: Map<string, number>): number => [...counts.values()].reduce((a, b) => a + b, 0);
 
-const storesOf = ({ topology }: TaskContext): string[] => [TIMERS, ...topology.stores.map((store) => store.name)];
-
 /** Where each source goes on: its committed position, or what the policy says where there is none. */
 async function sourcePositions(context: TaskContext): Promise<{ list: InboxSource[]; reset: boolean }> {
   const { topology, names, partition, admin, options, sourceSerdes, logger } = context;
@@ -379,9 +377,6 @@ async function sourcePositions(context: TaskContext): Promise<{ list: InboxSourc
   return { list, reset };
 }
 
-export const statePath = ({ options, names, partition }: TaskContext): string =>
-  join(options.stateDir, names.folder(partition));
-
 interface OpenedState {
   db: StateDb;
   state: State;
@@ -390,37 +385,17 @@ interface OpenedState {
   streamTime: number;
 }
 
-/** The state on disk, brought up to its changelogs. Wiped only where it is broken or fits no changelog: then said. */
-async function openState(context: TaskContext, host: SessionHost, signal: AbortSignal): Promise<OpenedState> {
-  const { options, logger, topology } = context;
-  const path = statePath(context);
-  for (let wiped = false; ; wiped = true) {
-    let db: StateDb | null = null;
-    try {
-      db = await StateDb.open(path, {
-        writeBufferBytes: options.writeBufferBytes,
-        lockRetries: options.lockRetries,
-        lockRetryMs: options.lockRetryMs,
-        signal,
-      });
-      const split = new SplitKeys();
-      await finish(split.open(db));
-      await restoreState(db, split, context, host, signal);
-      const state = new State(topology.stores, db, host.cacheBytes());
-      await finish(state.open());
-      const timers = new TimerService(db, options.timersInMemory);
-      const streamTime = await finish(timers.open());
-      return { db, state, timers, split, streamTime };
-    } catch (error) {
-      await db?.close();
-      const broken =
-        error instanceof StateMismatch || (error instanceof StoreError && error.code === 'STORE_CORRUPTED');
-      if (!broken || wiped) throw error;
-      logger.error({ path, error: messageOf(error) }, 'the local state is wiped and restored from the changelog');
-      await StateDb.wipe(path);
-    }
-  }
-}
+/** The state on disk, brought up to its changelogs. */
+const restoredState = (context: TaskContext, host: SessionHost, signal: AbortSignal): Promise<OpenedState> =>
+  openState(context, signal, async (db, split) => {
+    const { options, topology } = context;
+    await restoreState(db, split, context, host, signal);
+    const state = new State(topology.stores, db, host.cacheBytes());
+    await finish(state.open());
+    const timers = new TimerService(db, options.timersInMemory);
+    const streamTime = await finish(timers.open());
+    return { db, state, timers, split, streamTime };
+  });
 
 async function restoreState(
   db: StateDb,
@@ -433,7 +408,7 @@ async function restoreState(
   const reader = log.reader();
   try {
     const records = await restore(db, {
-      stores: storesOf(context),
+      stores: storesOf(context.topology),
       partition,
       topicOf: names.changelog,
       admin,

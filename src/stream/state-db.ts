@@ -85,6 +85,21 @@ export class StateDb implements StateBackend {
     }
   }
 
+  /** Values of a state that others may have open: without its lock, as it was on the disk a moment ago. */
+  static async peek(path: string, keys: Buffer[]): Promise<(Buffer | null)[]> {
+    let db: StateDb | null = null;
+    try {
+      const opened = new RocksDB(path, { readOnly: true });
+      await opened.ready();
+      db = new StateDb(path, opened);
+      return await db.getMany(keys);
+    } catch (error) {
+      throw translate(error, `cannot look into ${path}`);
+    } finally {
+      await db?.close();
+    }
+  }
+
   /** Forgets everything: what follows is a full restore. */
   static async wipe(path: string): Promise<void> {
     await rm(path, { recursive: true, force: true });

@@ -19,9 +19,10 @@ import { setMaxListeners } from 'node:events';
 import { SeralError, TaskError, messageOf } from '../errors.ts';
 import type { RecordBatch } from '../log/port.ts';
 import { DeadLetterRate, failureOf } from './dead-letters.ts';
+import { statePath } from './local-state.ts';
 import { backoff, RegistryPatience } from './patience.ts';
 import type { RestoreProgress } from './restore.ts';
-import { Session, statePath, type Culprit, type SessionHost } from './session.ts';
+import { Session, type Culprit, type SessionHost } from './session.ts';
 import { pause, StateDb } from './state-db.ts';
 import { Poison, type TaskContext } from './task-context.ts';
 
@@ -386,6 +387,7 @@ export class Task {
     this.#progress();
     metrics.set('restore_remaining_records', progress.remaining);
     metrics.set('restore_rate', progress.recordsPerSecond);
+    if (progress.secondsLeft !== null) metrics.set('restore_seconds_left', progress.secondsLeft);
     if (progress.remaining > 0 && clock.elapsed() - this.#lastRestoreLog < options.restoreLogMs) return;
     this.#lastRestoreLog = clock.elapsed();
     logger.info(progress, 'restoring');

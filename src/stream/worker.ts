@@ -11,14 +11,16 @@
  * Log and serdes belong to the caller, who closes them after `stop`.
  */
 import { ConfigError, SeralError, TaskError, TopologyError, messageOf } from '../errors.ts';
-import type { GroupConsumer, Log, LogAdmin, TopicPartition } from '../log/port.ts';
+import type { Claim, GroupAssignment, GroupConsumer, Log, LogAdmin } from '../log/port.ts';
 import type { Serde, Serdes } from '../log/serde.ts';
-import { compile, TIMERS, type CompiledTopology } from './compile.ts';
+import { compile, type CompiledTopology } from './compile.ts';
+import { LocalStates, storesOf } from './local-state.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 import { namesOf, type Names } from './names.ts';
 import { compileOptions, type CompiledOptions, type RuntimeOptions } from './options.ts';
 import { RegistryPatience } from './patience.ts';
+import { Standby, type StandbyStatus } from './standby.ts';
 import { pause } from './state-db.ts';
 import { GlobalTable } from './tables.ts';
 import type { Clock, TaskContext } from './task-context.ts';
@@ -46,10 +48,14 @@ export interface WorkerStatus {
   ready: boolean;
   tables: { name: string; rows: number; ready: boolean }[];
   tasks: TaskStatus[];
+  /** copies of the state of partitions that other workers have */
+  standbys: StandbyStatus[];
   error: string | null;
 }
 
 const ENDS_EVERY_MS = 5000;
+/** Standbys that grow warm together are one reason to balance the group, not many. */
+const REJOIN_AFTER_MS = 2000;
 
 /** Life: new → starting (topics checked, tables loading) → running → stopped; a fatal error leaves it to be stopped. */
 export class Worker {
@@ -61,7 +67,12 @@ export class Worker {
   readonly #admin: LogAdmin;
   readonly #tables: GlobalTable[] = [];
   readonly #tasks = new Map<number, Task>();
-  /** tasks that are on their way out, by partition */
+  readonly #standbys = new Map<number, Standby>();
+  /** standbys that become tasks once they are warm */
+  readonly #warming = new Set<number>();
+  readonly #states: LocalStates;
+  #rejoins = false;
+  /** tasks and standbys that are on their way out, by partition */
   readonly #leaving = new Map<number, Promise<void>>();
   readonly #stop = new AbortController();
   #consumer: GroupConsumer | null = null;
@@ -87,6 +98,7 @@ export class Worker {
       elapsed: () => performance.now(),
     };
     this.#admin = given.log.admin();
+    this.#states = new LocalStates({ topology: this.#topology, names: this.#names, options }, this.#admin);
   }
 
   /**
@@ -127,11 +139,14 @@ export class Worker {
       group: this.#names.group,
       topics: sources.map(({ spec }) => this.#names.source(spec)),
       sessionTimeoutMs: this.#options.sessionTimeoutMs,
+      claims: () => this.#claims(),
+      standbys: this.#options.standbys,
+      warmWithin: this.#options.warmWithin,
     });
     this.#consumer = consumer;
     this.#following = this.#followEnds();
     await consumer.run({
-      assigned: ({ partitions, restarted }) => this.#onAssigned(partitions, restarted),
+      assigned: (assignment) => this.#onAssigned(assignment),
       batch: (batch) => this.#tasks.get(batch.partition)?.offer(batch) ?? Promise.resolve(),
       crashed: (error) => this.#fail(error),
     });
@@ -155,6 +170,9 @@ export class Worker {
       ready: this.ready(),
       tables: this.#tables.map(({ name, size, ready }) => ({ name, rows: size, ready })),
       tasks: [...this.#tasks.values()].map((task) => task.status()).sort((a, b) => a.partition - b.partition),
+      standbys: [...this.#standbys.values()]
+        .map((standby) => standby.status())
+        .sort((a, b) => a.partition - b.partition),
       error: this.#fatal === null ? null : messageOf(this.#fatal),
     };
   }
@@ -167,6 +185,7 @@ export class Worker {
   async #end(): Promise<void> {
     this.#stop.abort();
     this.#revoke([...this.#tasks.values()]);
+    this.#dismiss([...this.#standbys.values()]);
     await Promise.all(this.#leaving.values());
     await this.#consumer?.stop();
     await this.#following;
@@ -184,7 +203,7 @@ export class Worker {
     }
   }
 
-  #onAssigned(partitions: TopicPartition[], restarted: TopicPartition[]): void {
+  #onAssigned({ partitions, restarted, standbys, warming }: GroupAssignment): void {
     if (this.#stop.signal.aborted) return;
     const topics = this.#topology.sources.map(({ spec }) => this.#names.source(spec));
     const counts = new Map<number, number>();
@@ -200,32 +219,38 @@ export class Worker {
       return;
     }
     this.#assigned = true;
-    this.#given.logger.info({ topology: this.#topology.name, partitions: [...counts.keys()] }, 'assigned');
+    this.#given.logger.info({ topology: this.#topology.name, partitions: [...counts.keys()], standbys }, 'assigned');
     this.#revoke([...this.#tasks.values()].filter((task) => !counts.has(task.partition)));
+    this.#dismiss([...this.#standbys.values()].filter(({ partition }) => !standbys.includes(partition)));
     for (const { topic, partition } of restarted) this.#tasks.get(partition)?.resume(topic);
     for (const partition of counts.keys()) {
       const state = this.#tasks.get(partition)?.state;
       if (state === undefined || state === 'fenced') this.#startTask(partition);
     }
+    this.#warming.clear();
+    for (const partition of warming) this.#warming.add(partition);
+    for (const partition of standbys) {
+      const standby = this.#standbys.get(partition);
+      if (standby === undefined) this.#startStandby(partition);
+      // it may have grown warm while the group was being balanced
+      else this.#onStandby(standby);
+    }
+  }
+
+  /** What this worker has the state of, and how current that is: who joins is given what it can go on with. */
+  #claims(): Promise<Claim[]> {
+    return this.#states.claims((partition) => {
+      if (this.#tasks.get(partition)?.state === 'running') return 'current';
+      return this.#standbys.get(partition)?.positions ?? null;
+    });
   }
 
   #startTask(partition: number): void {
-    const { log, metrics, logger } = this.#given;
-    const name = this.#topology.name;
-    const fields = { topology: name, partition };
     const context: TaskContext = {
-      topology: this.#topology,
-      partition,
-      names: this.#names,
-      options: this.#options,
-      log,
-      admin: this.#admin,
+      ...this.#place(partition),
       sourceSerdes: this.#sourceSerdes,
       sinkSerdes: this.#sinkSerdes,
       tables: new Map(this.#tables.map((table) => [table.name, table])),
-      metrics: metrics.task(name, partition),
-      logger: withFields(logger, fields),
-      clock: this.#clock,
       consumer: this.#consumer!,
     };
     const task = new Task(context, {
@@ -234,7 +259,59 @@ export class Worker {
       failed: (_, error) => this.#fail(error),
     });
     this.#tasks.set(partition, task);
+    this.#states.changed(partition);
     task.start(this.#leaving.get(partition));
+  }
+
+  /** What tasks and standbys of a partition are both given. */
+  #place(partition: number) {
+    const { log, metrics, logger } = this.#given;
+    const { name } = this.#topology;
+    return {
+      topology: this.#topology,
+      partition,
+      names: this.#names,
+      options: this.#options,
+      log,
+      admin: this.#admin,
+      metrics: metrics.task(name, partition),
+      logger: withFields(logger, { topology: name, partition }),
+      clock: this.#clock,
+    };
+  }
+
+  #startStandby(partition: number): void {
+    const standby = new Standby({ ...this.#place(partition), onProgress: (one) => this.#onStandby(one) });
+    this.#standbys.set(partition, standby);
+    this.#states.changed(partition);
+    standby.start(this.#leaving.get(partition));
+  }
+
+  #dismiss(standbys: Standby[]): void {
+    for (const standby of standbys) {
+      this.#standbys.delete(standby.partition);
+      this.#leave(standby.partition, standby.close());
+    }
+  }
+
+  /** One that was to grow warm and has: its partition may come. */
+  #onStandby({ partition, lag }: Standby): void {
+    if (lag === null || lag > this.#options.warmWithin || !this.#warming.delete(partition)) return;
+    if (this.#rejoins) return;
+    this.#rejoins = true;
+    void pause(REJOIN_AFTER_MS, this.#stop.signal).then(() => {
+      this.#rejoins = false;
+      if (!this.#stop.signal.aborted) this.#consumer?.rejoin();
+    });
+  }
+
+  /** Whoever opens the partition's state next waits for `gone`. */
+  #leave(partition: number, gone: Promise<unknown>): void {
+    const all = Promise.all([this.#leaving.get(partition), gone]).then(() => {
+      this.#states.changed(partition);
+      if (this.#leaving.get(partition) === all) this.#leaving.delete(partition);
+    });
+    this.#leaving.set(partition, all);
   }
 
   /** One deadline for all of them together; those that do not make it are cut off, and their work is done again. */
@@ -250,11 +327,7 @@ export class Worker {
     void all.finally(() => clearTimeout(deadline));
     for (const task of tasks) {
       this.#tasks.delete(task.partition);
-      const before = this.#leaving.get(task.partition);
-      const gone = Promise.all([before, task.done]).then(() => {
-        if (this.#leaving.get(task.partition) === gone) this.#leaving.delete(task.partition);
-      });
-      this.#leaving.set(task.partition, gone);
+      this.#leave(task.partition, task.done);
     }
   }
 
@@ -299,10 +372,10 @@ export class Worker {
 
   /** Everything that is read or written must be there, and the sources must be cut alike. */
   async #checkTopics(): Promise<void> {
-    const { sources, sinks, tables, stores, name } = this.#topology;
+    const { sources, sinks, tables, name } = this.#topology;
     const names = this.#names;
     const sourceTopics = sources.map(({ spec }) => names.source(spec));
-    const changelogs = [TIMERS, ...stores.map((store) => store.name)].map((store) => names.changelog(store));
+    const changelogs = storesOf(this.#topology).map((store) => names.changelog(store));
     const others = [
       ...sinks.map(({ spec }) => names.sink(spec)),
       ...tables.map(({ topic }) => topic),

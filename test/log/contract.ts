@@ -12,6 +12,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { LogError } from '../../src/errors.ts';
 import type {
+  Claim,
+  GroupAssignment,
   GroupConsumer,
   GroupHandler,
   GroupOptions,
@@ -173,6 +175,8 @@ class Member implements GroupHandler {
   generation = -1;
   assignments = 0;
   owned: TopicPartition[] = [];
+  standbys: number[] = [];
+  warming: number[] = [];
   /** A batch waits here where set. */
   hold: ((batch: RecordBatch) => Promise<void>) | null = null;
   private readonly plan: Plan;
@@ -184,7 +188,9 @@ class Member implements GroupHandler {
     this.plan = plan;
   }
 
-  assigned(assignment: { partitions: TopicPartition[]; restarted: TopicPartition[]; generation: number }): void {
+  assigned(assignment: GroupAssignment): void {
+    this.standbys = assignment.standbys;
+    this.warming = assignment.warming;
     if (assignment.generation <= this.generation) this.complaints.push('a generation did not rise');
     this.generation = assignment.generation;
     this.assignments++;
@@ -979,6 +985,78 @@ export function logContract(name: string, makeLog: () => Promise<ContractLog>): 
           await first.consumer.stop();
           await second.consumer.stop();
         }
+      });
+
+      it('go on with the partitions that stay, while the group is being balanced', async () => {
+        const topic = await bench.topic(2);
+        const group = `group-${randomUUID()}`;
+        let joins = 0;
+        const held = Promise.withResolvers<void>();
+        const release = Promise.withResolvers<void>();
+        // the group waits for this member's second join, which waits here
+        const claims = async (): Promise<Claim[]> => {
+          if (++joins === 2) {
+            held.resolve();
+            await release.promise;
+          }
+          return [];
+        };
+        const first = await bench.consumer({ topics: [topic], group, claims });
+        for (const partition of [0, 1]) await write(topic, ['before'], partition);
+        await eventually(() => expect(first.values()).toEqual(['before', 'before']));
+        const second = bench.consumer({ topics: [topic], group });
+        await held.promise;
+        for (const partition of [0, 1]) await write(topic, ['meanwhile'], partition);
+        await eventually(() => expect(first.values().slice(2)).toEqual(['meanwhile', 'meanwhile']));
+        expect(first.assignments).toBe(1);
+        release.resolve();
+        await second;
+        await eventually(() => expect(first.owned.length).toBe(1));
+        const [kept] = first.owned;
+        await write(topic, ['after'], kept!.partition);
+        await eventually(() => expect(first.values(kept!.partition)).toEqual(['before', 'meanwhile', 'after']));
+        first.check();
+      });
+
+      it('get what they claim the state of, and keep standbys of the rest where they are asked for', async () => {
+        const topic = await bench.topic(4);
+        const group = `group-${randomUUID()}`;
+        const claim = (...partitions: number[]) => {
+          return () => Promise.resolve(partitions.map((partition) => ({ partition, behind: 0, of: 1_000_000 })));
+        };
+        const options = { topics: [topic], group, standbys: 1 };
+        const first = await bench.consumer({ ...options, claims: claim(0, 1, 2, 3) });
+        expect(first).toMatchObject({ standbys: [], warming: [] });
+        const second = await bench.consumer({ ...options, claims: claim(1, 2) });
+        const of = (member: Member): number[] => member.owned.map(({ partition }) => partition).sort();
+        await eventually(() =>
+          expect([of(first), of(second)]).toEqual([
+            [0, 3],
+            [1, 2],
+          ]),
+        );
+        expect([first.standbys, second.standbys]).toEqual([
+          [1, 2],
+          [0, 3],
+        ]);
+        for (const member of [first, second]) member.check();
+      });
+
+      it('are given a partition with much state once they have said that it is warm', async () => {
+        const topic = await bench.topic(2);
+        const group = `group-${randomUUID()}`;
+        const all = [0, 1].map((partition) => ({ partition, behind: 0, of: 1_000_000 }));
+        const first = await bench.consumer({ topics: [topic], group, claims: () => Promise.resolve(all) });
+        let warm: Claim[] = [];
+        const second = await bench.consumer({ topics: [topic], group, claims: () => Promise.resolve(warm) });
+        expect(second).toMatchObject({ owned: [], standbys: [1], warming: [1] });
+        expect(first.owned.length).toBe(2);
+        warm = [{ partition: 1, behind: 10, of: 1_000_000 }];
+        second.consumer.rejoin();
+        await eventually(() => expect(second.owned).toEqual([{ topic, partition: 1 }]));
+        expect(second).toMatchObject({ standbys: [], warming: [] });
+        await eventually(() => expect(first.owned).toEqual([{ topic, partition: 0 }]));
+        for (const member of [first, second]) member.check();
       });
 
       it('deliver nothing after stop, which can be called twice, or before run', async () => {

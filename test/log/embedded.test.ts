@@ -6,7 +6,6 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { StoreError } from '../../src/errors.ts';
 import { type EmbeddedLog, embeddedLog } from '../../src/log/embedded/index.ts';
-import { share } from '../../src/log/embedded/share.ts';
 import type { Log, LogRecord, TopicPartition } from '../../src/log/port.ts';
 import { eventually, logContract, refusal } from './contract.ts';
 
@@ -271,41 +270,6 @@ describe('the embedded log', () => {
       });
       consumer.start(at, 0);
       await eventually(() => expect(crashes.map((e) => e.message)).toEqual(['broken']));
-    });
-
-    it('share evenly, move little, and keep equal numbers of co-partitioned topics together', () => {
-      const member = fc.record({ a: fc.boolean(), owned: fc.uniqueArray(fc.nat(15), { maxLength: 16 }) });
-      fc.assert(
-        fc.property(
-          fc.array(member, { minLength: 1, maxLength: 6 }),
-          fc.integer({ min: 1, max: 16 }),
-          (drawn, count) => {
-            // every partition has one owner before, as after any rebalance
-            const taken = new Set<number>();
-            const members = drawn.map(({ owned }) => ({
-              topics: ['a', 'b'],
-              owned: owned
-                .filter((n) => n < count && !taken.has(n) && taken.add(n))
-                .flatMap((partition) => [
-                  { topic: 'a', partition },
-                  { topic: 'b', partition },
-                ]),
-            }));
-            const shares = share(members, (name) => (name === 'a' ? count : Math.ceil(count / 2)));
-            const numbers = shares.map((list) => list.filter((at) => at.topic === 'a').map((at) => at.partition));
-            expect(numbers.flat().sort((x, y) => x - y)).toEqual(Array.from({ length: count }, (_, i) => i));
-            const sizes = numbers.map((list) => list.length);
-            expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThanOrEqual(1);
-            shares.forEach((list, i) => {
-              for (const at of list) if (at.topic === 'b') expect(numbers[i]).toContain(at.partition);
-              // who has less than its part lost nothing
-              const before = members[i]!.owned.filter((at) => at.topic === 'a').map((at) => at.partition);
-              if (before.length <= Math.floor(count / members.length))
-                expect(numbers[i]).toEqual(expect.arrayContaining(before));
-            });
-          },
-        ),
-      );
     });
   });
 

@@ -172,6 +172,7 @@ describe('workers of a group', () => {
             inner.run({ ...handler, batch: (batch) => (deaf ? new Promise(() => {}) : handler.batch(batch)) }),
           start: (at, position) => inner.start(at, position),
           pause: (at) => inner.pause(at),
+          rejoin: () => inner.rejoin(),
           stop: () => inner.stop(),
         };
       },

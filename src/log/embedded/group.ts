@@ -1,15 +1,18 @@
 import { LogError } from '../../errors.ts';
-import type { GroupConsumer, GroupHandler, GroupOptions, TopicPartition } from '../port.ts';
+import { assign, type Candidate, type Share } from '../assignment.ts';
+import { claimsOf, wishesOf } from '../claims.ts';
+import type { Claim, GroupConsumer, GroupHandler, GroupOptions, TopicPartition } from '../port.ts';
 import type { Core } from './core.ts';
 import { FETCH_BYTES, checkPosition, fetch } from './fetch.ts';
 import type { Partition } from './partition.ts';
-import { share } from './share.ts';
 
 /** The members of one consumer group in this process. */
 export class Group {
   readonly #members = new Set<EmbeddedGroupConsumer>();
   #generation = 0;
   #rebalance: Promise<void> | null = null;
+  /** one after the other */
+  #assigning: Promise<void> = Promise.resolve();
   readonly #core: Core;
 
   constructor(core: Core) {
@@ -18,7 +21,7 @@ export class Group {
 
   join(member: EmbeddedGroupConsumer): Promise<void> {
     this.#members.add(member);
-    return this.#balance();
+    return this.balance();
   }
 
   /** What each member has now. */
@@ -27,34 +30,40 @@ export class Group {
   }
 
   leave(member: EmbeddedGroupConsumer): void {
-    if (this.#members.delete(member) && this.#members.size > 0) void this.#balance();
+    if (this.#members.delete(member) && this.#members.size > 0) void this.balance();
   }
 
   /** One turn later, so that members which join together meet one rebalance. */
-  #balance(): Promise<void> {
-    this.#rebalance ??= new Promise<void>((resolve) =>
-      setImmediate(() => {
-        this.#rebalance = null;
-        this.#assign();
-        resolve();
-      }),
-    );
-    return this.#rebalance;
+  balance(): Promise<void> {
+    if (this.#rebalance !== null) return this.#rebalance;
+    const rebalance = new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
+      // whoever comes from here on is not among those that are asked
+      this.#rebalance = null;
+      return (this.#assigning = this.#assigning.then(() => this.#assign()));
+    });
+    return (this.#rebalance = rebalance);
   }
 
-  #assign(): void {
-    if (this.#members.size === 0) return;
-    const members = [...this.#members];
-    const shares = share(
-      members.map((member) => ({ topics: member.topics, owned: member.owned })),
-      (topic) => this.#core.topics.get(topic)?.partitions.length ?? 0,
-    );
+  async #assign(): Promise<void> {
+    const asked = [...this.#members];
+    const said = await Promise.all(asked.map((member) => member.claims()));
+    const members = asked
+      .map((member, i) => ({ member, claims: said[i]! }))
+      .filter(({ member }) => this.#members.has(member));
+    if (members.length === 0) return;
+    const candidates = members.map(({ member, claims }, i) => ({ ...member.candidate(String(i)), claims }));
+    const topics = [...new Set(candidates.flatMap((candidate) => candidate.topics))];
+    const counts = new Map(topics.map((topic) => [topic, this.#core.topics.get(topic)?.partitions.length ?? 0]));
+    const shares = assign(candidates, counts, wishesOf(members[0]!.member.options));
     this.#generation++;
     // all lose before any gains, so that no two own a partition at once
-    members.forEach((member, i) => member.revokeAllBut(shares[i]!));
-    members.forEach((member, i) => member.assign(shares[i]!, this.#generation));
+    members.forEach(({ member }, i) => member.revokeAllBut(partitionsOf(shares.get(String(i))!)));
+    members.forEach(({ member }, i) => member.assign(shares.get(String(i))!, this.#generation));
   }
 }
+
+const partitionsOf = ({ assignment }: Share): TopicPartition[] =>
+  Object.entries(assignment).flatMap(([topic, numbers]) => numbers.map((partition) => ({ topic, partition })));
 
 /** One assigned partition of a member: paused, or delivering from `position` on under the run of `run`. */
 interface Slot {
@@ -72,7 +81,7 @@ const nameOf = (at: TopicPartition): string => `${at.topic}/${at.partition}`;
 
 /** Life: new -> joined (assigned again and again) -> stopped, by stop or by a crash, which its handler is told. */
 export class EmbeddedGroupConsumer implements GroupConsumer {
-  readonly topics: readonly string[];
+  readonly options: GroupOptions;
   readonly #core: Core;
   readonly #group: Group;
   readonly #maxBytes: number;
@@ -85,18 +94,28 @@ export class EmbeddedGroupConsumer implements GroupConsumer {
   constructor(core: Core, group: Group, options: GroupOptions) {
     this.#core = core;
     this.#group = group;
-    this.topics = options.topics;
+    this.options = options;
     this.#maxBytes = options.maxBytesPerPartition ?? FETCH_BYTES;
   }
 
   get owned(): TopicPartition[] {
-    return Array.from(this.#slots.values(), (slot) => slot.at);
+    return Array.from(this.#slots.values(), ({ at }) => at);
+  }
+
+  claims(): Promise<Claim[]> {
+    return claimsOf(this.options, () => undefined);
+  }
+
+  /** All of one process: what each has is known, and of no generation before. */
+  candidate(memberId: string): Omit<Candidate, 'claims'> {
+    const numbers = [...new Set(this.owned.map(({ partition }) => partition))];
+    return { memberId, topics: this.options.topics, generation: 0, numbers };
   }
 
   async run(handler: GroupHandler): Promise<void> {
     this.#core.checkOpen();
     if (this.#stopped || this.#handler !== null) throw new LogError('LOG_CLOSED', 'a group consumer runs once');
-    for (const topic of this.topics) this.#core.topic(topic);
+    for (const topic of this.options.topics) this.#core.topic(topic);
     this.#handler = handler;
     this.#takeBack = this.#core.onClose(() => this.stop());
     await this.#group.join(this);
@@ -114,6 +133,10 @@ export class EmbeddedGroupConsumer implements GroupConsumer {
   pause(at: TopicPartition): void {
     const slot = this.#slots.get(nameOf(at));
     if (slot !== undefined) this.#hold(slot);
+  }
+
+  rejoin(): void {
+    if (!this.#stopped) void this.#group.balance();
   }
 
   async stop(): Promise<void> {
@@ -136,15 +159,17 @@ export class EmbeddedGroupConsumer implements GroupConsumer {
     }
   }
 
-  assign(partitions: TopicPartition[], generation: number): void {
+  assign(share: Share, generation: number): void {
     if (this.#stopped) return;
+    const partitions = partitionsOf(share);
     for (const at of partitions) {
       if (this.#slots.has(nameOf(at))) continue;
       const partition = this.#core.partition(at);
       this.#slots.set(nameOf(at), { at, partition, position: 0, run: 0, wake: null, busy: Promise.resolve() });
     }
     try {
-      this.#handler!.assigned({ partitions: partitions.map((at) => ({ ...at })), restarted: [], generation });
+      const { standbys, warming } = share;
+      this.#handler!.assigned({ partitions, restarted: [], generation, standbys, warming });
     } catch (error) {
       this.#crash(error);
     }

@@ -60,7 +60,6 @@ export class Fetcher {
   private readonly options: FetcherOptions;
   private readonly slots = new Map<string, Slot>();
   private readonly fetching = new Set<number>();
-  private suspended = false;
   private closed = false;
   private timer: NodeJS.Timeout | null = null;
   private failures = 0;
@@ -91,17 +90,6 @@ export class Fetcher {
     reset(slot, false);
     // one that is being handled is kept, so that a new start of it waits for that
     if (!slot.handling) this.slots.delete(keyOf(partition));
-  }
-
-  /** Holds all deliveries back; fetches go on. */
-  suspend(): void {
-    this.suspended = true;
-  }
-
-  resume(): void {
-    this.suspended = false;
-    for (const slot of this.slots.values()) this.deliver(slot);
-    this.kick();
   }
 
   close(): void {
@@ -276,7 +264,7 @@ export class Fetcher {
   }
 
   private deliver(slot: Slot): void {
-    if (this.suspended || slot.handling || slot.buffered === null || !slot.active) return;
+    if (slot.handling || slot.buffered === null || !slot.active) return;
     const batch = slot.buffered;
     slot.buffered = null;
     slot.handling = true;

@@ -1,10 +1,11 @@
 /** The port's group consumer: a membership that says which partitions are ours, and a fetcher that brings them. */
 import { LogError } from '../../errors.ts';
+import { claimsOf, wishesOf } from '../claims.ts';
 import type { GroupConsumer, GroupHandler, GroupOptions, TopicPartition } from '../port.ts';
 import { Cluster, type ClusterConfig } from './cluster.ts';
 import { asLogError, closedError } from './errors.ts';
 import { Fetcher } from './fetcher.ts';
-import { Membership } from './membership.ts';
+import { Membership, type Given } from './membership.ts';
 import type { ReaderOptions } from './reader.ts';
 
 const DEFAULT_SESSION_TIMEOUT_MS = 30_000;
@@ -49,11 +50,11 @@ export class KafkaGroupConsumer implements GroupConsumer {
         rebalanceTimeoutMs: REBALANCE_TIMEOUT_MS,
         heartbeatMs: Math.min(HEARTBEAT_MS, sessionTimeoutMs / 3),
         metadataMs: METADATA_MS,
+        claims: () => claimsOf(options, this.cluster.log),
+        wishes: wishesOf(options),
       },
       {
-        // until the new assignment is known nothing is delivered: it may be another's already
-        rebalancing: () => this.fetcher.suspend(),
-        assigned: (partitions, generation, unbroken) => this.assigned(partitions, generation, unbroken),
+        assigned: (given) => this.assigned(given),
         failed: (error) => this.crash(error),
       },
     );
@@ -83,6 +84,10 @@ export class KafkaGroupConsumer implements GroupConsumer {
     this.fetcher.stop(partition);
   }
 
+  rejoin(): void {
+    this.membership.rejoin();
+  }
+
   stop(): Promise<void> {
     this.stopping ??= (async () => {
       this.dead = true;
@@ -94,7 +99,7 @@ export class KafkaGroupConsumer implements GroupConsumer {
     return this.stopping;
   }
 
-  private assigned(partitions: TopicPartition[], generation: number, unbroken: boolean): void {
+  private assigned({ partitions, unbroken, ...given }: Given): void {
     if (this.dead) return;
     const before = this.owned;
     this.owned = new Map(partitions.map((partition) => [keyOf(partition), partition]));
@@ -107,8 +112,7 @@ export class KafkaGroupConsumer implements GroupConsumer {
         restarted.push(partition);
       }
     }
-    this.handler!.assigned({ partitions, restarted, generation });
-    this.fetcher.resume();
+    this.handler!.assigned({ partitions, restarted, ...given });
   }
 
   private crash(error: LogError): void {

@@ -86,8 +86,8 @@ export const { MemberMetadata, MemberAssignment } = require('kafkajs/src/consume
     decode(buffer: Buffer): { topics: string[]; userData: Buffer | null };
   };
   MemberAssignment: {
-    encode(assignment: { version: number; assignment: Record<string, number[]> }): Buffer;
-    decode(buffer: Buffer): { assignment: Record<string, number[]> } | null;
+    encode(assignment: { version: number; assignment: Record<string, number[]>; userData?: Buffer }): Buffer;
+    decode(buffer: Buffer): { assignment: Record<string, number[]>; userData: Buffer | null } | null;
   };
 };
 

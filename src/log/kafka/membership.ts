@@ -2,15 +2,17 @@
  * A member of a consumer group: joins, is given partitions, keeps its heartbeats up whatever its owner is busy with, and
  * joins again when the group changes. kafkajs's own consumer does this between fetches and tells nobody in between.
  *
- *   joining → (assigned) member → rebalancing → joining → ...; from each of them to stopped, or to failed by an error
- *   that will not pass
+ *   joining → (assigned) member → joining → ...; from each of them to stopped, or to failed by an error that will not
+ *   pass
  *
- * All partitions are given up at each rebalance and given out anew (the "eager" protocol), mostly to the same members.
+ * What was assigned stays ours until the next assignment says otherwise, also while we join: no partition stands still
+ * for a rebalance that does not move it. That another may have been given one meanwhile is no harm, since every owner
+ * fences the one before.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, type LogError } from '../../errors.ts';
-import type { TopicPartition } from '../port.ts';
-import { assign, type Candidate } from './assignment.ts';
+import { assign, type Candidate, type Wishes } from '../assignment.ts';
+import type { Claim, GroupAssignment } from '../port.ts';
 import type { Cluster } from './cluster.ts';
 import { asLogError, closedError, hasName, isConnectionError, isPassing, KafkaError } from './errors.ts';
 import { MemberAssignment, MemberMetadata, protocolOf } from './kafkajs.ts';
@@ -23,13 +25,17 @@ export interface MembershipOptions {
   heartbeatMs: number;
   /** How often a leader looks whether a topic has more partitions. */
   metadataMs: number;
+  /** What we have the state of. */
+  claims: () => Promise<readonly Claim[]>;
+  /** What counts where we lead. */
+  wishes: Wishes;
 }
 
+/** `unbroken`: nobody else can have had a partition that we had and still have. */
+export type Given = Omit<GroupAssignment, 'restarted'> & { unbroken: boolean };
+
 export interface MembershipEvents {
-  /** What was assigned is void from now on: others may be given it. */
-  rebalancing(): void;
-  /** `unbroken`: nobody else can have had a partition that we had and still have. */
-  assigned(partitions: TopicPartition[], generation: number, unbroken: boolean): void;
+  assigned(given: Given): void;
   failed(error: LogError): void;
 }
 
@@ -51,6 +57,8 @@ export class Membership {
   private memberId = '';
   private generation = -1;
   private leading = false;
+  /** Ends the wait between two heartbeats: the group is to be balanced anew. */
+  private again = new AbortController();
   /** The numbers of our partitions, and the generation they are from. */
   private owned: { generation: number; memberId: string; numbers: number[] } = {
     generation: -1,
@@ -82,6 +90,11 @@ export class Membership {
       },
     );
     return first.promise;
+  }
+
+  /** Joins again though the group has not changed: what we claim has. */
+  rejoin(): void {
+    this.again.abort();
   }
 
   /** Leaves. `other` has connections that no join is waiting on. */
@@ -119,10 +132,8 @@ export class Membership {
         failures = 0;
         first();
         await this.beat();
-        if (!this.stopped) this.events.rebalancing();
       } catch (error) {
         if (this.stopped) return;
-        this.events.rebalancing();
         if (!this.recover(error)) throw error;
         // a group that rebalances is joined again at once; a broker that is away is given some time
         const quick = hasName(error, 'REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID');
@@ -150,8 +161,11 @@ export class Membership {
 
   private async join(): Promise<void> {
     const { group: groupId, topics } = this.options;
+    // whoever asks for it from here on asks for a further one
+    this.again = new AbortController();
+    const claims = await this.options.claims();
     const coordinator = await this.cluster.coordinator('group', groupId);
-    const joined = await this.askToJoin();
+    const joined = await this.askToJoin(claims);
     if (this.stopped) return;
     this.memberId = joined.memberId;
     this.generation = joined.generationId;
@@ -164,26 +178,37 @@ export class Membership {
       groupAssignment,
     });
     if (this.stopped) return;
-    const assignment = MemberAssignment.decode(memberAssignment)?.assignment ?? {};
+    const decoded = MemberAssignment.decode(memberAssignment);
+    const { assignment = {}, userData = null } = decoded ?? {};
     const partitions = Object.entries(assignment)
       .filter(([topic]) => topics.includes(topic))
       .flatMap(([topic, numbers]) => numbers.map((partition) => ({ topic, partition })));
-    const unbroken = this.owned.memberId === this.memberId && this.owned.generation === this.generation - 1;
+    const known = this.owned.memberId === this.memberId;
+    // a join that told the group nothing new is answered with what holds already
+    if (known && this.owned.generation === this.generation) return;
+    const unbroken = known && this.owned.generation === this.generation - 1;
     const numbers = [...new Set(partitions.map((p) => p.partition))];
     this.owned = { generation: this.generation, memberId: this.memberId, numbers };
     this.cluster.log('info', 'joined the group', { group: groupId, generation: this.generation, partitions: numbers });
-    this.events.assigned(partitions, this.generation, unbroken);
+    const { standbys = [], warming = [] } = parsed<{ standbys: number[]; warming: number[] }>(userData);
+    this.events.assigned({ partitions, generation: this.generation, unbroken, standbys, warming });
   }
 
   /** The first answer to a new member is its id, with which it asks again; so it is known before the long wait. */
-  private async askToJoin(): Promise<Joined> {
+  private async askToJoin(claims: readonly Claim[]): Promise<Joined> {
     const {
       group: groupId,
       topics,
       sessionTimeoutMs: sessionTimeout,
       rebalanceTimeoutMs: rebalanceTimeout,
     } = this.options;
-    const userData = Buffer.from(JSON.stringify({ generation: this.owned.generation, numbers: this.owned.numbers }));
+    const { generation, numbers } = this.owned;
+    const said: Said = {
+      generation,
+      numbers,
+      claims: claims.map(({ partition, behind, of }) => [partition, behind, of]),
+    };
+    const userData = Buffer.from(JSON.stringify(said));
     const metadata = MemberMetadata.encode({ version: 0, topics: [...topics], userData });
     const groupProtocols = [{ name: PROTOCOL, metadata }];
     for (;;) {
@@ -203,13 +228,17 @@ export class Membership {
   private async assignAll(members: Joined['members']): Promise<{ memberId: string; memberAssignment: Buffer }[]> {
     const candidates: Candidate[] = members.map(({ memberId, memberMetadata }) => {
       const { topics, userData } = MemberMetadata.decode(memberMetadata);
-      return { memberId, topics, ...claimOf(userData) };
+      return { memberId, topics, ...saidBy(userData) };
     });
     const topics = [...new Set(candidates.flatMap((candidate) => candidate.topics))];
     const counts = await this.partitionCounts(topics);
-    return [...assign(candidates, counts)].map(([memberId, assignment]) => ({
+    return [...assign(candidates, counts, this.options.wishes)].map(([memberId, { assignment, ...rest }]) => ({
       memberId,
-      memberAssignment: MemberAssignment.encode({ version: 0, assignment }),
+      memberAssignment: MemberAssignment.encode({
+        version: 0,
+        assignment,
+        userData: Buffer.from(JSON.stringify(rest)),
+      }),
     }));
   }
 
@@ -221,15 +250,16 @@ export class Membership {
     return counts;
   }
 
-  /** Heartbeats until the group changes, which throws, or a topic has grown, which returns. */
+  /** Heartbeats until the group changes, which throws, or we are to join again: a topic has grown, or we were told to. */
   private async beat(): Promise<void> {
     const { group: groupId, heartbeatMs, sessionTimeoutMs, metadataMs, topics } = this.options;
     const counts = this.leading ? await this.partitionCounts(topics) : new Map<string, number>();
     let looked = Date.now();
     let heard = Date.now();
+    const woken = AbortSignal.any([this.stopping.signal, this.again.signal]);
     while (!this.stopped) {
-      await sleep(heartbeatMs, undefined, { signal: this.stopping.signal }).catch(() => undefined);
-      if (this.stopped) return;
+      await sleep(heartbeatMs, undefined, { signal: woken }).catch(() => undefined);
+      if (woken.aborted) return;
       try {
         const coordinator = await this.cluster.coordinator('group', groupId);
         const beat = { groupId, groupGenerationId: this.generation, memberId: this.memberId };
@@ -267,12 +297,28 @@ async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
   }
 }
 
-function claimOf(userData: Buffer | null): { generation: number; numbers: number[] } {
+/** What a member says of itself at its join. */
+interface Said {
+  generation: number;
+  numbers: number[];
+  claims: [partition: number, behind: number, of: number][];
+}
+
+function saidBy(userData: Buffer | null): Pick<Candidate, 'generation' | 'numbers' | 'claims'> {
+  const { generation, numbers, claims } = parsed<Said>(userData);
+  const known = Number.isInteger(generation) && Array.isArray(numbers);
+  return {
+    generation: known ? generation! : -1,
+    numbers: known ? numbers! : [],
+    claims: (Array.isArray(claims) ? claims : []).map(([partition, behind, of]) => ({ partition, behind, of })),
+  };
+}
+
+/** Nothing, where it is from another kind of member, or from a new one. */
+function parsed<T extends object>(userData: Buffer | null): Partial<T> {
   try {
-    const { generation, numbers } = JSON.parse(String(userData));
-    if (Number.isInteger(generation) && Array.isArray(numbers)) return { generation, numbers };
+    return (JSON.parse(String(userData)) as T | null) ?? {};
   } catch {
-    // another kind of member, or a new one
+    return {};
   }
-  return { generation: -1, numbers: [] };
 }
