@@ -18,7 +18,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.broker.test.ts'],
-          testTimeout: 30_000,
+          testTimeout: 120_000,
         },
       },
       project('broker', {
