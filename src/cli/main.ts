@@ -9,6 +9,7 @@ import { configCommand } from './commands/config.ts';
 import { demoCommand } from './commands/demo.ts';
 import { describeCommand } from './commands/describe.ts';
 import { dlqCommand } from './commands/dlq.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { explainCommand } from './commands/explain.ts';
 import { replayCommand } from './commands/replay.ts';
 import { runCommand } from './commands/run.ts';
@@ -25,6 +26,7 @@ const commands: ((program: Command) => void)[] = [
   topicsCommand,
   schemasCommand,
   explainCommand,
+  doctorCommand,
   dlqCommand,
   transactionsCommand,
   configCommand,

@@ -32,7 +32,7 @@ describeWithKafka('seral transactions', { timeout: 300_000 }, () => {
     admin = log.admin();
     env = { SERAL_APP: 'hung', SERAL_KAFKA_BROKERS: kafka.brokers, SERAL_TOPICS_PARTITIONS: '1' };
     expect(await seral(['topics', 'apply'], env)).toMatchObject({ code: 0 });
-  });
+  }, 300_000);
   afterAll(async () => {
     await log?.close();
     await kafka?.stop();
