@@ -11,6 +11,7 @@ import type { RuntimeOptions } from '../src/stream/options.ts';
 import type { Topology } from '../src/stream/topology.ts';
 import { labelsTopology } from '../topologies/labels.ts';
 import { HeldLabels } from './held-labels.ts';
+import type { RowResult } from './row.ts';
 import { WorkerProcess } from './worker-process.ts';
 import type { Usage } from './worker.ts';
 
@@ -174,6 +175,24 @@ export class Job {
   }
 }
 
+/** All that the source holds, from the moment the loaded processes are told to start to the commit of the last event. */
+export async function wholeRun(options: JobOptions): Promise<RowResult> {
+  const job = new Job(options);
+  try {
+    await job.prepare();
+    const begun = performance.now();
+    job.start();
+    await job.untilProcessed();
+    const seconds = (performance.now() - begun) / 1000;
+    const usage = await job.usage();
+    await job.stop();
+    const { count, digest } = await job.labels();
+    return { seconds, ...usage, count, digest, stateBytes: await job.stateBytes() };
+  } finally {
+    await job.remove();
+  }
+}
+
 /** A commit's markers reach the partitions a moment after its answer. */
 export async function markersIn(log: Log, topic: string): Promise<void> {
   const admin = log.admin();
@@ -188,14 +207,14 @@ export async function openRecords(admin: LogAdmin, topic: string): Promise<numbe
   return all.reduce((sum, { end }, i) => sum + end - committed[i]!.end, 0);
 }
 
-/** Files that are taken away meanwhile count as nothing. */
-export async function folderBytes(folder: string): Promise<number> {
+/** The files' sizes, or what they take of the disk; those that are taken away meanwhile count as nothing. */
+export async function folderBytes(folder: string, of: 'size' | 'disk' = 'size'): Promise<number> {
   let sum = 0;
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
   for (const entry of entries) {
     if (!entry.isFile()) continue;
     sum += await stat(join(entry.parentPath, entry.name)).then(
-      ({ size }) => size,
+      ({ size, blocks }) => (of === 'size' ? size : blocks * 512),
       () => 0,
     );
   }

@@ -17,7 +17,7 @@ export interface Loaded {
 export async function load(
   options: GeneratorOptions,
   path: string,
-  to: { log: Log; topic: string; partitions: number } | null,
+  to: { log: Log; topic: string; partitions: number; replication?: number } | null,
 ): Promise<Loaded> {
   const out = new TextFile(path);
   const topic = to?.topic ?? 'behavior.events';
@@ -26,7 +26,8 @@ export async function load(
   const producer = to?.log.producer() ?? null;
   if (to !== null) {
     const admin = to.log.admin();
-    const specs = requiredTopics(labelsFrom(topic), { app: 'bench', partitions: to.partitions, replication: 1 });
+    const { partitions, replication = 1 } = to;
+    const specs = requiredTopics(labelsFrom(topic), { app: 'bench', partitions, replication });
     await admin.create(specs.filter((spec) => spec.topic === topic));
     await admin.close();
     await producer!.open();

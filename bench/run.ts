@@ -13,7 +13,7 @@ import { table } from '../src/cli/table.ts';
 import { kafkaLog } from '../src/log/kafka/index.ts';
 import type { Log } from '../src/log/port.ts';
 import { startKafka, type RunningKafka } from '../test/support/kafka-harness.ts';
-import { Job } from './job.ts';
+import { wholeRun } from './job.ts';
 import { latencyAt, type Latency } from './latency.ts';
 import { load, type Loaded } from './load.ts';
 import type { RowOptions, RowResult } from './row.ts';
@@ -146,23 +146,9 @@ async function resultOf(row: string, file: string): Promise<RowResult> {
   return workers > 0 ? onBroker(workers, TOPIC, Number(values['commit-ms'])) : inProcess(row, file);
 }
 
-/** From the moment the loaded processes are told to start to the commit of the last event. */
-async function onBroker(workers: number, source: string, commitIntervalMs: number): Promise<RowResult> {
+function onBroker(workers: number, source: string, commitIntervalMs: number): Promise<RowResult> {
   const id = `run-${++run}`;
-  const job = new Job({ log: log!, brokers, id, source, partitions, workers, cacheBytes, commitIntervalMs, folder });
-  try {
-    await job.prepare();
-    const begun = performance.now();
-    job.start();
-    await job.untilProcessed();
-    const seconds = (performance.now() - begun) / 1000;
-    const usage = await job.usage();
-    await job.stop();
-    const { count, digest } = await job.labels();
-    return { seconds, ...usage, count, digest, stateBytes: await job.stateBytes() };
-  } finally {
-    await job.remove();
-  }
+  return wholeRun({ log: log!, brokers, id, source, partitions, workers, cacheBytes, commitIntervalMs, folder });
 }
 
 /** A row in a process of its own: bench/row.ts. */

@@ -33,7 +33,12 @@ export function run(
   options: { folder: string; root: string; output: string },
 ): Running {
   const output = openSync(options.output, 'a');
-  const child: ChildProcess = spawn(command, args, { cwd: options.folder, stdio: ['ignore', output, output] });
+  // a group of its own: Ctrl-C at the terminal is for us alone, and what it means to the child is ours to say
+  const child: ChildProcess = spawn(command, args, {
+    cwd: options.folder,
+    stdio: ['ignore', output, output],
+    detached: true,
+  });
   closeSync(output);
   let exited = false;
   const gone = new Promise<void>((resolve) => {
