@@ -1,34 +1,26 @@
 /**
  * One row of the bench, in a process of its own, so that its CPU seconds and its peak of memory are its own:
- *   node bench/row.ts file|broker|consume|copy --json '{...}'
+ *   node bench/row.ts file|consume|copy --json '{...}'
  * The last line of its output is `RESULT` and a JSON object.
  */
-import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Producer } from 'kafkajs';
-import { Registry } from 'prom-client';
 import { kafkaLog } from '../src/log/kafka/index.ts';
 import { readLines } from '../src/log/ndjson.ts';
-import { embeddedSerdes } from '../src/log/registry/embedded.ts';
-import type { Log } from '../src/log/port.ts';
 import { readTopic } from '../src/log/read-topic.ts';
-import { silent } from '../src/stream/logger.ts';
-import { Metrics } from '../src/stream/metrics.ts';
-import { namesOf } from '../src/stream/names.ts';
-import { Worker } from '../src/stream/worker.ts';
 import { replayLabels } from '../src/cli/replay-labels.ts';
-import type { SerendipityLabel } from '../src/serendipity/events.ts';
-import { LABELS_DEFAULTS, labelsTopology } from '../topologies/labels.ts';
+import { LABELS_DEFAULTS } from '../topologies/labels.ts';
 import { Digest } from './digest.ts';
+import { markersIn } from './job.ts';
 
 export interface RowOptions {
   brokers: string;
   file: string;
   topic: string;
   folder: string;
-  app: string;
-  commitIntervalMs: number;
+  /** of this run */
+  id: string;
   cacheBytes: number;
 }
 
@@ -48,7 +40,6 @@ const options = JSON.parse(values.json ?? '{}') as RowOptions;
 
 const rows: Record<string, () => Promise<Omit<RowResult, 'cpuSeconds' | 'residentBytes'>>> = {
   file,
-  broker,
   consume,
   copy,
 };
@@ -81,92 +72,13 @@ async function file() {
   return { seconds, count: digest.count, digest: String(digest), stateBytes: done.stateBytes, changelogBytes: null };
 }
 
-async function broker() {
-  const log = kafkaLog({ brokers: options.brokers.split(',') });
-  const serdes = await embeddedSerdes();
-  const topology = labelsTopology();
-  const names = namesOf(topology.name, options);
-  const registry = new Registry();
-  const stateDir = join(options.folder, 'state');
-  let failed: Error | null = null;
-  const worker = new Worker({
-    topology,
-    log,
-    serdes,
-    options: {
-      app: options.app,
-      stateDir,
-      cacheBytes: options.cacheBytes,
-      commitIntervalMs: options.commitIntervalMs,
-      commitRecords: 100_000,
-    },
-    metrics: new Metrics(registry),
-    logger:
-      process.env['BENCH_LOGS'] === undefined
-        ? silent
-        : { ...silent, warn: console.error, error: console.error, info: console.error },
-    now: Date.now,
-    random: Math.random,
-    checkNow: () => Infinity,
-    onFatal: (error) => (failed = error),
-  });
-  const admin = log.admin();
-  const ends = await admin.offsets(options.topic);
-  const begun = performance.now();
-  await worker.start();
-  for (;;) {
-    await new Promise((wake) => setTimeout(wake, 100));
-    if (failed !== null) throw failed;
-    const partitions = ends.map(({ partition }) => ({ topic: options.topic, partition }));
-    const committed = await admin.committed(names.group, partitions);
-    if (committed.every((position, i) => position !== null && position >= ends[i].end)) break;
-  }
-  const seconds = (performance.now() - begun) / 1000;
-  measured();
-  const changelogBytes = (await registry.getSingleMetric('seral_changelog_bytes_total')!.get()).values.reduce(
-    (sum, { value }) => sum + value,
-    0,
-  );
-  await worker.stop();
-  const stateBytes = await folderBytes(stateDir);
-  const { count, digest } = await labelsOf(log);
-  await admin.close();
-  await serdes.close();
-  await log.close();
-  return { seconds, count, digest, stateBytes, changelogBytes };
-}
-
-/** The labels that hold, as they can be read at read_committed. */
-async function labelsOf(log: Log): Promise<{ count: number; digest: string }> {
-  const serdes = await embeddedSerdes();
-  const serde = await serdes.serde<SerendipityLabel>('serendipity.labels', 'SerendipityLabel');
-  const last = new Map<string, string | null>();
-  await markersIn(log, 'serendipity.labels');
-  await readTopic(log, 'serendipity.labels', ({ value }) => {
-    const { revision: _revision, withdrawn, ...label } = serde.decode(value);
-    last.set(`${label.label_id}\0${label.user_id}`, withdrawn ? null : JSON.stringify(label));
-  });
-  const digest = new Digest();
-  for (const label of last.values()) if (label !== null) digest.add(label);
-  return { count: digest.count, digest: String(digest) };
-}
-
-/** A commit's markers reach the partitions a moment after its answer. */
-async function markersIn(log: Log, topic: string): Promise<void> {
-  const admin = log.admin();
-  const ends = async (isolation: 'committed' | 'uncommitted') =>
-    (await admin.offsets(topic, isolation)).map(({ end }) => end).join();
-  while ((await ends('committed')) !== (await ends('uncommitted'))) await new Promise((wake) => setTimeout(wake, 50));
-  await admin.close();
-}
-
 /** kafkajs by itself: what the client costs before anything of ours. */
 async function consume() {
   return bare(null);
 }
 
 async function copy() {
-  return bare(`${options.topic}.copy`);
+  return bare(`${options.topic}.copy-${options.id}`);
 }
 
 async function bare(to: string | null) {
@@ -177,7 +89,11 @@ async function bare(to: string | null) {
   const ends = new Map(
     (await admin.fetchTopicOffsets(options.topic)).map(({ partition, offset }) => [partition, Number(offset)]),
   );
-  const groupId = `${options.app}-bare-${to === null ? 'consume' : 'copy'}`;
+  if (to !== null) {
+    const topics = [{ topic: to, numPartitions: ends.size, replicationFactor: 1 }];
+    await admin.createTopics({ topics, waitForLeaders: true });
+  }
+  const groupId = `bench-bare-${options.id}`;
   const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 100, maxBytesPerPartition: 1 << 20 });
   await consumer.connect();
   await consumer.subscribe({ topics: [options.topic], fromBeginning: true });
@@ -243,17 +159,10 @@ async function bare(to: string | null) {
     await readTopic(log, to, () => copied++);
     await log.close();
     if (copied !== count) throw new Error(`${copied} records were copied of ${count}`);
+    await admin.deleteTopics({ topics: [to] });
   }
   await admin.disconnect();
   return { seconds, count, digest: `${bytes} bytes`, stateBytes: null, changelogBytes: null };
-}
-
-async function folderBytes(folder: string): Promise<number> {
-  let sum = 0;
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (entry.isFile()) sum += (await stat(join(entry.parentPath, entry.name))).size;
-  }
-  return sum;
 }
 
 const result = await rows[positionals[0]]();

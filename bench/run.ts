@@ -1,198 +1,253 @@
 /**
  * npm run bench -- [options]: what the labels job costs, beside what the client costs by itself, in one run on one machine.
  * A broker of its own is started (Java and Maven, or Docker; or KAFKA_BROKERS). Every row checks what it wrote before it
- * counts: the broker's labels against the file's, by count and digest.
+ * counts: the broker's labels against the file's, by count and digest, and no revision missing or twice.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { table } from '../src/cli/table.ts';
-import { progress } from '../src/cli/progress.ts';
-import { TextFile } from '../src/log/ndjson.ts';
 import { kafkaLog } from '../src/log/kafka/index.ts';
-import { embeddedSerdes } from '../src/log/registry/embedded.ts';
-import type { BehaviorEvent } from '../src/serendipity/events.ts';
-import { requiredTopics } from '../src/stream/names.ts';
+import type { Log } from '../src/log/port.ts';
 import { startKafka, type RunningKafka } from '../test/support/kafka-harness.ts';
-import { labelsTopology } from '../topologies/labels.ts';
-import { generate, toLine, type GeneratedEvent } from './generate.ts';
+import { wholeRun } from './job.ts';
+import { latencyAt, type Latency } from './latency.ts';
+import { load, type Loaded } from './load.ts';
 import type { RowOptions, RowResult } from './row.ts';
+import { median, medians } from './stats.ts';
 
 const TOPIC = 'behavior.events';
-const ROWS = {
+const ROWS: Record<string, string> = {
   file: 'labels of a file',
   broker: 'labels on the broker, exactly once',
+  'workers-1': 'the same, 1 process',
+  'workers-2': 'the same, 2 processes',
+  'workers-4': 'the same, 4 processes',
   consume: 'kafkajs, consume only',
   copy: 'kafkajs, consume → transaction',
-} as const;
+};
+const GROUPS: Record<string, string[]> = { workers: ['workers-1', 'workers-2', 'workers-4'] };
+const LATENCY_SHARES = [0.25, 0.5, 0.75];
 
+const HELP = `npm run bench -- [options]
+
+  --only ROWS             file, broker, workers (1, 2 and 4 processes; or workers-2), consume, copy, latency
+                          (file,broker,consume,copy)
+  --runs N                of each row, in turn; medians are printed (1)
+  --events N              (400000)
+  --users N               (a 76th of the events)
+  --days N                (30)
+  --seed S                (bench)
+  --partitions N          (4)
+  --commit-ms N           of the rows (1000)
+  --cache-mb N            for decoded state, of all processes of a row together (128)
+  --disorder MS           an event arrives up to so much after its time (0)
+  --duplicates SHARE      of the events arrive once more (0)
+  --latency-events N      (150000)
+  --latency-commit-ms N   (100, the default of runtime.commitInterval)
+  --top-rate N            events a second that the latencies' rates are shares of (measured: one process at that
+                          commit interval)
+
+latency: from the moment an event is due to be sent to the moment another client has its label at read_committed, at
+25, 50 and 75% of the top rate. Labels that wait for an exposure by contract are not in it; a fifth is warm-up.
+docs/performance.md says which command gave which of its rows.
+`;
+
+const text = { type: 'string' } as const;
 const { values } = parseArgs({
   options: {
-    events: { type: 'string', default: '400000' },
-    users: { type: 'string' },
-    days: { type: 'string', default: '30' },
-    seed: { type: 'string', default: 'bench' },
-    partitions: { type: 'string', default: '4' },
-    'commit-ms': { type: 'string', default: '1000' },
-    'cache-mb': { type: 'string', default: '128' },
-    rows: { type: 'string', default: 'file,broker,consume,copy' },
-    disorder: { type: 'string', default: '0' },
-    duplicates: { type: 'string', default: '0' },
+    only: { ...text, default: 'file,broker,consume,copy' },
+    runs: { ...text, default: '1' },
+    events: { ...text, default: '400000' },
+    users: text,
+    days: { ...text, default: '30' },
+    seed: { ...text, default: 'bench' },
+    partitions: { ...text, default: '4' },
+    'commit-ms': { ...text, default: '1000' },
+    'cache-mb': { ...text, default: '128' },
+    disorder: { ...text, default: '0' },
+    duplicates: { ...text, default: '0' },
+    'latency-events': { ...text, default: '150000' },
+    'latency-commit-ms': { ...text, default: '100' },
+    'top-rate': text,
     help: { type: 'boolean', default: false },
   },
 });
 
 if (values.help) {
-  process.stdout
-    .write(`npm run bench -- [--events 400000] [--users N] [--days 30] [--seed bench] [--partitions 4] [--commit-ms 1000]
-                [--cache-mb 128] [--rows file,broker,consume,copy] [--disorder MS] [--duplicates SHARE]
---events 1600000 --users 21000 is the size that docs/performance.md quotes.\n`);
+  process.stdout.write(HELP);
   process.exit(0);
 }
 
-const events = Number(values.events);
-const users = Number(values.users ?? Math.max(50, Math.round(events / 76)));
+const wanted = values.only.split(',').flatMap((row) => GROUPS[row] ?? [row]);
+const unknown = wanted.filter((row) => row !== 'latency' && ROWS[row] === undefined);
+if (unknown.length > 0) {
+  process.stderr.write(`no such row: ${unknown.join(', ')}\n\n${HELP}`);
+  process.exit(2);
+}
+const rows = wanted.filter((row) => row !== 'latency');
+const runs = Number(values.runs);
 const partitions = Number(values.partitions);
-const wanted = values.rows.split(',') as (keyof typeof ROWS)[];
+const cacheBytes = Number(values['cache-mb']) << 20;
 const folder = await mkdtemp(join(tmpdir(), 'seral-bench-'));
 let kafka: RunningKafka | null = null;
+let log: Log | null = null;
+let brokers = process.env['KAFKA_BROKERS'] ?? '';
+let run = 0;
 
 try {
-  const file = join(folder, 'events.ndjson');
-  const needsBroker = wanted.some((row) => row !== 'file');
-  if (needsBroker && process.env['KAFKA_BROKERS'] === undefined)
-    kafka = await startKafka({ jvm: 'full', heapMb: 1024 });
-  const brokers = process.env['KAFKA_BROKERS'] ?? kafka?.brokers ?? '';
-  const { items, loaded } = await load(file, brokers);
-  const results = new Map<keyof typeof ROWS, RowResult>();
-  for (const row of wanted) {
-    const options: RowOptions = {
-      brokers,
-      file,
-      topic: TOPIC,
-      folder: await mkdtemp(join(folder, `${row}-`)),
-      app: 'bench',
-      commitIntervalMs: Number(values['commit-ms']),
-      cacheBytes: Number(values['cache-mb']) << 20,
-    };
-    process.stderr.write(`${ROWS[row]} ...\n`);
-    const result = await runRow(row, options);
-    check(row, result, loaded, results);
-    results.set(row, result);
+  if (wanted.some((row) => row !== 'file')) {
+    if (brokers === '') brokers = (kafka = await startKafka({ jvm: 'full', heapMb: 1024 })).brokers;
+    log = kafkaLog({ brokers: brokers.split(',') });
   }
-  report(results, loaded, items);
+  if (rows.length > 0) await compare();
+  if (wanted.includes('latency')) await latency(log!);
 } finally {
+  await log?.close();
   await kafka?.stop();
   await rm(folder, { recursive: true, force: true });
 }
 
-/** Generates the log once, into the file and into the topic. */
-async function load(path: string, brokers: string): Promise<{ loaded: number; items: number }> {
-  const out = new TextFile(path);
-  const log = brokers === '' ? null : kafkaLog({ brokers: brokers.split(',') });
-  const serdes = await embeddedSerdes();
-  const serde = await serdes.serde<BehaviorEvent>(TOPIC, 'BehaviorEvent');
-  if (log !== null) {
-    const admin = log.admin();
-    const specs = requiredTopics(labelsTopology(), { app: 'bench', partitions, replication: 1 });
-    await admin.create([...specs, { topic: `${TOPIC}.copy`, partitions, replication: 1 }]);
-    await admin.close();
-  }
-  const producer = log?.producer() ?? null;
-  await producer?.open();
-  let items = 0;
-  let loaded = 0;
-  let batch: GeneratedEvent[] = [];
-  const bar = progress('loading', events, 'events');
-  const send = async () => {
-    for (const event of batch) await out.write(`${toLine(event)}\n`);
-    await producer?.send(
-      batch.map((event) => ({
-        topic: TOPIC,
-        key: Buffer.from(event.user_id),
-        value: serde.encode(event as BehaviorEvent),
-      })),
-    );
-    bar.update((loaded += batch.length));
-    batch = [];
-  };
-  const options = {
+function logOf(events: number) {
+  return {
     events,
-    users,
+    users: Number(values.users ?? Math.max(50, Math.round(events / 76))),
     days: Number(values.days),
     seed: values.seed,
     disorderMs: Number(values.disorder),
     duplicates: Number(values.duplicates),
   };
-  for await (const event of generate(options)) {
-    items += event.event_type === 'exposure' ? event.items.length : 0;
-    batch.push(event);
-    if (batch.length === 5000) await send();
-  }
-  await send();
-  bar.stop(`${loaded} events, ${items} item exposures, ${users} users, ${values.days} days`);
-  await out.close();
-  await producer?.close();
-  await serdes.close();
-  await log?.close();
-  return { loaded, items };
 }
 
-async function runRow(row: string, options: RowOptions): Promise<RowResult> {
+async function compare(): Promise<void> {
+  const file = join(folder, 'events.ndjson');
+  const loaded = await load(
+    logOf(Number(values.events)),
+    file,
+    log === null ? null : { log, topic: TOPIC, partitions },
+  );
+  const results = new Map<string, RowResult[]>(rows.map((row) => [row, []]));
+  for (let n = 0; n < runs; n++) {
+    for (const row of rows) {
+      process.stderr.write(`${ROWS[row]} ...\n`);
+      const result = await resultOf(row, file);
+      check(row, result, loaded, results);
+      results.get(row)!.push(result);
+    }
+  }
+  report(new Map([...results].map(([row, all]) => [row, medians(all)])), loaded);
+}
+
+async function resultOf(row: string, file: string): Promise<RowResult> {
+  const workers = row === 'broker' ? 1 : Number(/^workers-(\d+)$/.exec(row)?.[1] ?? 0);
+  return workers > 0 ? onBroker(workers, TOPIC, Number(values['commit-ms'])) : inProcess(row, file);
+}
+
+function onBroker(workers: number, source: string, commitIntervalMs: number): Promise<RowResult> {
+  const id = `run-${++run}`;
+  return wholeRun({ log: log!, brokers, id, source, partitions, workers, cacheBytes, commitIntervalMs, folder });
+}
+
+/** A row in a process of its own: bench/row.ts. */
+async function inProcess(row: string, file: string): Promise<RowResult> {
+  const id = `run-${++run}`;
+  const own = join(folder, id);
+  await mkdir(own);
+  const options: RowOptions = { brokers, file, topic: TOPIC, folder: own, id, cacheBytes };
   // as bin/seral starts the job
   const flags = ['--max-semi-space-size=8', ...(process.env['BENCH_NODE_FLAGS'] ?? '').split(' ').filter(Boolean)];
-  const child = spawn(
-    process.execPath,
-    [...flags, join(import.meta.dirname, 'row.ts'), row, '--json', JSON.stringify(options)],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-      env: { MALLOC_ARENA_MAX: '2', ...process.env },
-    },
-  );
-  let text = '';
-  child.stdout.on('data', (chunk) => (text += chunk));
+  const script = join(import.meta.dirname, 'row.ts');
+  const child = spawn(process.execPath, [...flags, script, row, '--json', JSON.stringify(options)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { MALLOC_ARENA_MAX: '2', ...process.env },
+  });
+  let said = '';
+  child.stdout.on('data', (chunk) => (said += chunk));
   const [code] = await once(child, 'close');
-  const line = text.split('\n').findLast((l) => l.startsWith('RESULT '));
-  if (code !== 0 || line === undefined) throw new Error(`row ${row} failed with exit code ${code}\n${text}`);
+  await rm(own, { recursive: true, force: true });
+  const line = said.split('\n').findLast((l) => l.startsWith('RESULT '));
+  if (code !== 0 || line === undefined) throw new Error(`row ${row} failed with exit code ${code}\n${said}`);
   return JSON.parse(line.slice(7)) as RowResult;
 }
 
-function check(
-  row: keyof typeof ROWS,
-  result: RowResult,
-  loaded: number,
-  others: Map<keyof typeof ROWS, RowResult>,
-): void {
-  if ((row === 'consume' || row === 'copy') && result.count !== loaded)
-    throw new Error(`${row} read ${result.count} of ${loaded} records`);
-  const reference = row === 'broker' ? others.get('file') : undefined;
-  if (reference !== undefined && (reference.count !== result.count || reference.digest !== result.digest)) {
-    throw new Error(
-      `the broker's ${result.count} labels (${result.digest}) are not the file's ${reference.count} (${reference.digest})`,
-    );
+function check(row: string, result: RowResult, loaded: Loaded, others: ReadonlyMap<string, RowResult[]>): void {
+  if (row === 'consume' || row === 'copy') {
+    if (result.count !== loaded.events) throw new Error(`${row} read ${result.count} of ${loaded.events} records`);
+    return;
   }
+  // all rows of labels say the same ones, the file's first of all
+  const [other, reference] =
+    [...others].find(([name, all]) => name !== 'consume' && name !== 'copy' && all.length > 0) ?? [];
+  if (reference !== undefined) agree(row, result, `those of ${other}`, reference[0]!);
 }
 
-function report(results: Map<keyof typeof ROWS, RowResult>, loaded: number, items: number): void {
+type Outcome = Pick<RowResult, 'count' | 'digest'>;
+
+function agree(what: string, found: Outcome, wantedOf: string, expected: Outcome): void {
+  if (found.count === expected.count && found.digest === expected.digest) return;
+  throw new Error(
+    `${what}: ${found.count} labels (${found.digest}) are not ${wantedOf}, ${expected.count} (${expected.digest})`,
+  );
+}
+
+async function latency(log: Log): Promise<void> {
+  const file = join(folder, 'latency.ndjson');
+  const commitIntervalMs = Number(values['latency-commit-ms']);
+  const options = logOf(Number(values['latency-events']));
+  const source = `${TOPIC}.latency`;
+  await load(options, file, { log, topic: source, partitions });
+  const expected = await inProcess('file', file);
+  const top: number[] = [];
+  const found = new Map<number, Latency[]>(LATENCY_SHARES.map((share) => [share, []]));
+  for (let n = 0; n < runs; n++) {
+    if (values['top-rate'] === undefined) {
+      process.stderr.write('top rate ...\n');
+      const result = await onBroker(1, source, commitIntervalMs);
+      agree('top rate', result, "the file's", expected);
+      top.push(options.events / result.seconds);
+    }
+    const rate = values['top-rate'] === undefined ? median(top) : Number(values['top-rate']);
+    for (const share of LATENCY_SHARES) {
+      process.stderr.write(`latency at ${share * 100}% of ${Math.round(rate)} events/s ...\n`);
+      const job = { log, brokers, partitions, workers: 1, cacheBytes, commitIntervalMs, folder };
+      const one = await latencyAt(rate * share, options, { ...job, id: `run-${++run}` }, expected);
+      found.get(share)!.push(one);
+    }
+  }
+  const rate = values['top-rate'] === undefined ? median(top) : Number(values['top-rate']);
+  const ms = (value: number) => `${value.toFixed(0)} ms`;
+  const lines = LATENCY_SHARES.map((share) => {
+    const { rate: sent, p50, p99, most, measured, left, late } = medians(found.get(share)!);
+    const figures = [ms(p50), ms(p99), ms(most), ms(late)];
+    return [`${share * 100}%`, Math.round(sent).toLocaleString('en-US'), ...figures, String(measured), String(left)];
+  });
+  process.stdout.write(
+    `\ncommit interval ${commitIntervalMs} ms, top rate ${Math.round(rate).toLocaleString('en-US')} events/s\n` +
+      table(['rate', 'events/s', 'p50', 'p99', 'most', 'sent late (p99)', 'labels', 'that wait'], lines),
+  );
+}
+
+function report(results: Map<string, RowResult>, { events, items }: Loaded): void {
+  const whole = (value: number) => Math.round(value).toLocaleString('en-US');
   const mb = (bytes: number | null) => (bytes === null ? '' : `${(bytes / 1e6).toFixed(0)} MB`);
-  const base = results.get('consume') ?? [...results.values()][0];
+  const base = results.get('consume') ?? [...results.values()][0]!;
   const lines = [...results].map(([row, result]) => [
-    ROWS[row],
-    Math.round(loaded / result.seconds).toLocaleString('en-US'),
-    Math.round(items / result.seconds).toLocaleString('en-US'),
+    ROWS[row]!,
+    whole(events / result.seconds),
+    whole(items / result.seconds),
     (base.seconds / result.seconds).toFixed(2),
     result.cpuSeconds.toFixed(1),
-    Math.round(loaded / result.cpuSeconds).toLocaleString('en-US'),
+    whole(events / result.cpuSeconds),
     mb(result.residentBytes),
     mb(result.stateBytes),
     mb(result.changelogBytes),
     `${result.count} ${result.digest}`,
   ]);
   const head = [
-    '',
+    runs > 1 ? `medians of ${runs}` : '',
     'events/s',
     'item exposures/s',
     'ratio',

@@ -28,12 +28,23 @@ const TRANSACTIONAL = 16;
 const CONTROL = 32;
 
 export async function committedRecords(brokers: string, topic: string): Promise<Committed> {
+  const records: CommittedRecord[] = [];
+  const found = await eachCommitted(brokers, topic, (record) => void records.push(record));
+  return { records, ...found };
+}
+
+/** The same, one by one, of a topic that is too large to be held. */
+export async function eachCommitted(
+  brokers: string,
+  topic: string,
+  each: (record: CommittedRecord) => void,
+): Promise<Omit<Committed, 'records'>> {
   const consumer = new Consumer({
     clientId: 'another-client',
     groupId: `another-client-${randomUUID()}`,
     bootstrapBrokers: brokers.split(','),
   });
-  const found: Committed = { records: [], aborted: 0, open: 0, hanging: [], stale: 0 };
+  const found: Omit<Committed, 'records'> = { aborted: 0, open: 0, hanging: [], stale: 0 };
   try {
     consumer.topics.track(topic);
     const metadata = await consumer.metadata({ topics: [topic] });
@@ -77,7 +88,7 @@ export async function committedRecords(brokers: string, topic: string): Promise<
         for (const batch of one.records ?? []) {
           // a fetch begins with the whole batch that holds its offset
           if (batch.firstOffset >= offset) {
-            take(batch, partition, pending, found);
+            take(batch, partition, pending, found, each);
             const newest = epochs.get(batch.producerId) ?? -1;
             if (batch.producerEpoch < newest) found.stale++;
             else epochs.set(batch.producerId, batch.producerEpoch);
@@ -95,12 +106,18 @@ export async function committedRecords(brokers: string, topic: string): Promise<
   return found;
 }
 
-function take(batch: RecordsBatch, partition: number, pending: Map<bigint, CommittedRecord[]>, found: Committed): void {
+function take(
+  batch: RecordsBatch,
+  partition: number,
+  pending: Map<bigint, CommittedRecord[]>,
+  found: { aborted: number },
+  each: (record: CommittedRecord) => void,
+): void {
   if ((batch.attributes & CONTROL) !== 0) {
     const records = pending.get(batch.producerId) ?? [];
     pending.delete(batch.producerId);
     // its key: a version and then 0 for an abort, 1 for a commit
-    if (batch.records[0]!.key!.readInt16BE(2) === 1) found.records.push(...records);
+    if (batch.records[0]!.key!.readInt16BE(2) === 1) records.forEach(each);
     else found.aborted += records.length;
     return;
   }
@@ -110,6 +127,6 @@ function take(batch: RecordsBatch, partition: number, pending: Map<bigint, Commi
     key,
     value,
   }));
-  if ((batch.attributes & TRANSACTIONAL) === 0) found.records.push(...records);
+  if ((batch.attributes & TRANSACTIONAL) === 0) records.forEach(each);
   else pending.set(batch.producerId, [...(pending.get(batch.producerId) ?? []), ...records]);
 }

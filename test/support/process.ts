@@ -33,9 +33,11 @@ export function run(
   options: { folder: string; root: string; output: string; env?: Record<string, string> },
 ): Running {
   const output = openSync(options.output, 'a');
+  // a group of its own: Ctrl-C at the terminal is for us alone, and what it means to the child is ours to say
   const child: ChildProcess = spawn(command, args, {
     cwd: options.folder,
     stdio: ['ignore', output, output],
+    detached: true,
     env: { ...process.env, ...options.env },
   });
   closeSync(output);

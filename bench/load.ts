@@ -1,0 +1,58 @@
+import { progress } from '../src/cli/progress.ts';
+import { TextFile } from '../src/log/ndjson.ts';
+import type { Log } from '../src/log/port.ts';
+import { embeddedSerdes } from '../src/log/registry/embedded.ts';
+import type { BehaviorEvent } from '../src/serendipity/events.ts';
+import { requiredTopics } from '../src/stream/names.ts';
+import { generate, toLine, type GeneratedEvent, type GeneratorOptions } from './generate.ts';
+import { labelsFrom } from './job.ts';
+
+export interface Loaded {
+  events: number;
+  /** item exposures */
+  items: number;
+}
+
+/** Generates a log once, into a file and, where there is a log to take it, into a topic. */
+export async function load(
+  options: GeneratorOptions,
+  path: string,
+  to: { log: Log; topic: string; partitions: number; replication?: number } | null,
+): Promise<Loaded> {
+  const out = new TextFile(path);
+  const topic = to?.topic ?? 'behavior.events';
+  const serdes = await embeddedSerdes();
+  const serde = await serdes.serde<BehaviorEvent>(topic, 'BehaviorEvent');
+  const producer = to?.log.producer() ?? null;
+  if (to !== null) {
+    const admin = to.log.admin();
+    const { partitions, replication = 1 } = to;
+    const specs = requiredTopics(labelsFrom(topic), { app: 'bench', partitions, replication });
+    await admin.create(specs.filter((spec) => spec.topic === topic));
+    await admin.close();
+    await producer!.open();
+  }
+  const loaded: Loaded = { events: 0, items: 0 };
+  let batch: GeneratedEvent[] = [];
+  const bar = progress('loading', options.events, 'events');
+  const send = async () => {
+    for (const event of batch) await out.write(toLine(event));
+    await producer?.send(
+      batch.map((event) => ({ topic, key: Buffer.from(event.user_id), value: serde.encode(event as BehaviorEvent) })),
+    );
+    bar.update((loaded.events += batch.length));
+    batch = [];
+  };
+  for await (const event of generate(options)) {
+    loaded.items += event.event_type === 'exposure' ? event.items.length : 0;
+    batch.push(event);
+    if (batch.length === 5000) await send();
+  }
+  await send();
+  const { events, items } = loaded;
+  bar.stop(`${events} events, ${items} item exposures, ${options.users} users, ${options.days} days`);
+  await out.close();
+  await producer?.close();
+  await serdes.close();
+  return loaded;
+}
