@@ -105,8 +105,11 @@ export class WorkerProcess {
   }
 
   async stop(withinMs: number): Promise<void> {
+    const deadline = Date.now() + withinMs;
+    // before it listens, a signal is just its end
+    while (this.times('starting') === 0 && !this.#process.exited && Date.now() < deadline) await sleep(50);
     this.#process.signal('SIGTERM');
-    for (const deadline = Date.now() + withinMs; !this.#process.exited; await sleep(50)) {
+    for (; !this.#process.exited; await sleep(50)) {
       if (Date.now() > deadline) throw new Error(`a worker has not stopped within ${withinMs} ms:\n${this.tail()}`);
     }
     if (this.lines().at(-1)?.msg !== 'stopped') throw new Error(`a worker has not stopped in peace:\n${this.tail()}`);

@@ -41,7 +41,10 @@ const worker = new Worker({
   onFatal: () => void stop(1),
 });
 
+let stopping = false;
+
 async function stop(code: number): Promise<void> {
+  stopping = true;
   process.exitCode = code;
   await worker.stop();
   await serdes.close();
@@ -49,5 +52,8 @@ async function stop(code: number): Promise<void> {
   logger.info({}, 'stopped');
 }
 process.once('SIGTERM', () => void stop(0));
+logger.info({}, 'starting');
 
-await worker.start();
+await worker.start().catch((error: unknown) => {
+  if (!stopping) throw error;
+});
