@@ -228,7 +228,16 @@ export class Job {
       const { open, hanging } = await committedRecords(brokers, topic);
       if (open > 0 || hanging.length > 0) throw new Error(`a transaction hangs in ${topic} ${String(hanging)}`);
     }
-    return found;
+    return { ...found, seen: found.seen + this.#warnings() };
+  }
+
+  /** What the workers complained of, and how often. */
+  #warnings(): string {
+    const counts = new Map<string, number>();
+    for (const { level, msg } of this.#all.flatMap((worker) => worker.lines())) {
+      if (level === 'warn' || level === 'error') counts.set(msg, (counts.get(msg) ?? 0) + 1);
+    }
+    return [...counts].map(([msg, count]) => ` (${count} × "${msg}")`).join('');
   }
 
   /** How often any of the workers said so. */
