@@ -58,12 +58,11 @@ export class Job {
     const { kafka, registry } = this.#world;
     const { app, suffix } = this.place;
     const runtime = { ...this.#options, ...more, app, suffix, stateDir: join(this.folder, folder) };
-    const worker = new WorkerProcess(this.folder, {
-      brokers: kafka.brokers,
-      registryUrl: registry.url,
-      topology: this.subject.name,
-      runtime,
-    });
+    const worker = new WorkerProcess(
+      this.folder,
+      { brokers: kafka.brokers, registryUrl: registry.url, topology: this.subject.name, runtime },
+      join(this.#world.folder, 'compiled'),
+    );
     this.#all.push(worker);
     return (this.workers[slot] = worker);
   }

@@ -25,14 +25,15 @@ export class WorkerProcess {
   readonly #process: Running;
   readonly #output: string;
 
-  /** `root` is removed when we end, however that is. */
-  constructor(root: string, settings: WorkerSettings) {
+  /** `root` is removed when we end, however that is; `compiled` is a folder in which one start leaves code for the next. */
+  constructor(root: string, settings: WorkerSettings, compiled: string) {
     mkdirSync(settings.runtime.stateDir, { recursive: true });
     this.#output = join(root, `worker-${++started}.log`);
     this.#process = run(process.execPath, ['--disable-warning=ExperimentalWarning', script, JSON.stringify(settings)], {
       folder: root,
       root,
       output: this.#output,
+      env: { NODE_COMPILE_CACHE: compiled },
     });
   }
 

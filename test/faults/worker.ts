@@ -27,7 +27,10 @@ const say = (level: string) => (fields: object, message: string) =>
   void process.stdout.write(`${JSON.stringify({ level, msg: message, ...fields })}\n`);
 const logger: Logger = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
 
-const log = kafkaLog({ brokers: brokers.split(',') });
+const log = kafkaLog({
+  brokers: brokers.split(','),
+  log: (level, message, fields) => level !== 'debug' && logger[level](fields, message),
+});
 const serdes = topology === 'labels' ? confluentSerdes({ url: registryUrl }) : jsonSerdes;
 const worker = new Worker({
   topology: apart(topology === 'labels' ? labelsTopology() : chainTopology(), { suffix: runtime.suffix! }),
