@@ -25,7 +25,7 @@ export default defineConfig({
         include: ['test/**/*.broker.test.ts'],
         globalSetup: ['test/support/broker-setup.ts'],
         testTimeout: 120_000,
-        hookTimeout: 120_000,
+        hookTimeout: 240_000,
         fileParallelism: false,
       }),
     ],

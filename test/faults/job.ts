@@ -68,13 +68,11 @@ export class Job {
     const { kafka, registry } = this.#world;
     const { app, suffix } = this.place;
     const runtime = { ...this.#options, ...more, app, suffix, stateDir: join(this.folder, folder) };
-    const worker = new WorkerProcess(this.folder, {
-      brokers: kafka.brokers,
-      registryUrl: registry.url,
-      topology: this.subject.name,
-      runtime,
-      ...settings,
-    });
+    const worker = new WorkerProcess(
+      this.folder,
+      { brokers: kafka.brokers, registryUrl: registry.url, topology: this.subject.name, runtime, ...settings },
+      join(this.#world.folder, 'compiled'),
+    );
     this.#all.push(worker);
     return (this.workers[slot] = worker);
   }
@@ -110,7 +108,7 @@ export class Job {
   }
 
   async until(what: string, check: () => boolean | Promise<boolean>, withinMs = WITHIN_MS): Promise<void> {
-    for (const deadline = Date.now() + withinMs; !(await check()); await sleep(20)) {
+    for (const deadline = Date.now() + withinMs; !(await check()); await sleep(50)) {
       this.#check();
       if (Date.now() > deadline) {
         throw new Error(
@@ -128,16 +126,35 @@ export class Job {
     });
   }
 
-  /** Produces, spread over `overMs`. */
-  async feed(records: readonly OutRecord[], overMs = 0): Promise<void> {
+  feed(records: readonly OutRecord[]): Promise<void> {
+    return this.#produce(records, { overMs: 0 });
+  }
+
+  /** Produces evenly over a time, or until `rest` is called, which sends what is left at once. */
+  flow(records: readonly OutRecord[], overMs: number): { rest(): Promise<void> } {
+    const pace = { overMs };
+    const done = this.#produce(records, pace);
+    // said by `rest`
+    done.catch(() => {});
+    return {
+      rest: () => {
+        pace.overMs = 0;
+        return done;
+      },
+    };
+  }
+
+  async #produce(records: readonly OutRecord[], pace: { overMs: number }): Promise<void> {
     const producer = this.#world.log.producer();
     await producer.open();
     try {
-      const some = Math.min(Math.max(Math.ceil((records.length * TICK_MS) / Math.max(overMs, 1)), 1), 2000);
-      for (let at = 0; at < records.length; at += some) {
-        if (at > 0 && overMs > 0) await sleep(TICK_MS);
+      const some = Math.ceil((records.length * TICK_MS) / Math.max(pace.overMs, TICK_MS));
+      for (let at = 0; at < records.length;) {
         this.#world.signal.throwIfAborted();
-        await producer.send(records.slice(at, at + some));
+        const until = at + Math.min(pace.overMs === 0 ? Infinity : some, 2000);
+        await producer.send(records.slice(at, until));
+        at = until;
+        if (pace.overMs > 0) await sleep(TICK_MS);
       }
     } finally {
       await producer.close();
@@ -227,7 +244,16 @@ export class Job {
       const { open, hanging } = await committedRecords(brokers, topic);
       if (open > 0 || hanging.length > 0) throw new Error(`a transaction hangs in ${topic} ${String(hanging)}`);
     }
-    return found;
+    return { ...found, seen: found.seen + this.#warnings() };
+  }
+
+  /** What the workers complained of, and how often. */
+  #warnings(): string {
+    const counts = new Map<string, number>();
+    for (const { level, msg } of this.#all.flatMap((worker) => worker.lines())) {
+      if (level === 'warn' || level === 'error') counts.set(msg, (counts.get(msg) ?? 0) + 1);
+    }
+    return [...counts].map(([msg, count]) => ` (${count} × "${msg}")`).join('');
   }
 
   /** How often any of the workers said so. */

@@ -32,6 +32,8 @@ export interface Subject {
 }
 
 const SAMPLE = 67_808;
+/** that a round takes */
+const MOST = 6000;
 const { grace } = LABELS_DEFAULTS;
 let baskets: Promise<Sample> | null = null;
 
@@ -49,12 +51,13 @@ export class Labels implements Subject {
   readonly topology: Topology;
   readonly #place: Place;
   readonly #seed: number;
-  #sample!: Sample;
+  readonly #from: number;
+  #events: RawEvent[] = [];
   #catalog!: Map<string, CatalogEntry>;
   #crowd: number;
-  #at: number;
+  #at = 0;
   #takes = 0;
-  #events!: Serde<BehaviorEvent>;
+  #eventSerde!: Serde<BehaviorEvent>;
   #labels!: Serde<SerendipityLabel>;
   #days!: Serde<UserDay>;
   /** what stands in a value, without decoding it as the job does */
@@ -66,39 +69,38 @@ export class Labels implements Subject {
     this.#seed = seed;
     this.topology = apart(labelsTopology(), place);
     this.#crowd = users;
-    this.#at = Math.floor(randomFrom(seed)() * (SAMPLE / 2));
+    this.#from = Math.floor(randomFrom(seed)() * (SAMPLE - MOST));
   }
 
   async prepare(log: Log, registryUrl: string): Promise<void> {
-    this.#sample = await (baskets ??= sample(SAMPLE, 1));
-    this.#catalog = entriesOf(this.#sample.catalog);
+    const { events, catalog } = await (baskets ??= sample(SAMPLE, 1));
+    this.#events = events.slice(this.#from, this.#from + MOST);
+    const met = new Set(this.#events.flatMap(({ items }) => (items ?? []).map(({ item_id }) => item_id)));
+    const known = catalog.filter(({ item_id }) => met.has(item_id));
+    this.#catalog = entriesOf(known);
     await registerSchemas({ url: registryUrl }, schemasOf([this.topology], this.#place));
     const serdes = confluentSerdes({ url: registryUrl });
     const [{ topic: source }, { topic: items }] = [this.topology.sources[0]!, this.topology.tables[0]!];
-    this.#events = await serdes.serde(source, 'BehaviorEvent');
+    this.#eventSerde = await serdes.serde(source, 'BehaviorEvent');
     const itemSerde = await serdes.serde<CatalogItem>(items, 'CatalogItem');
     this.#labels = await serdes.serde('serendipity.labels', 'SerendipityLabel');
     this.#days = await serdes.serde('serendipity.user-days', 'UserDay');
     await serdes.close();
     await produce(
       log,
-      this.#sample.catalog.map((item) => ({
-        topic: items,
-        key: encodeKey(item.item_id),
-        value: itemSerde.encode(item),
-      })),
+      known.map((item) => ({ topic: items, key: encodeKey(item.item_id), value: itemSerde.encode(item) })),
     );
   }
 
   next(count: number): OutRecord[] {
-    const events = this.#sample.events.slice(this.#at, (this.#at += count));
+    const events = this.#events.slice(this.#at, (this.#at += count));
     const take = this.#takes++;
     const before = crowd(this.#crowd, events[0]!.event_time);
     this.#crowd = 0;
     const arrivals = shuffleWithinGrace(events, grace, this.#seed + take, { repeats: 0.1 });
     const last = closing(events, this.#place.partitions, grace, `last-${take}`);
     return [...before, ...arrivals, ...last].map((raw) => {
-      const value = this.#events.encode(eventOf(raw));
+      const value = this.#eventSerde.encode(eventOf(raw));
       this.#meaning.set(value.toString('latin1'), raw);
       return { topic: this.topology.sources[0]!.topic, key: encodeKey(raw.user_id), value };
     });

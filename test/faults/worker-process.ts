@@ -25,14 +25,15 @@ export class WorkerProcess {
   readonly #process: Running;
   readonly #output: string;
 
-  /** `root` is removed when we end, however that is. */
-  constructor(root: string, settings: WorkerSettings) {
+  /** `root` is removed when we end, however that is; `compiled` is a folder in which one start leaves code for the next. */
+  constructor(root: string, settings: WorkerSettings, compiled: string) {
     mkdirSync(settings.runtime.stateDir, { recursive: true });
     this.#output = join(root, `worker-${++started}.log`);
     this.#process = run(process.execPath, ['--disable-warning=ExperimentalWarning', script, JSON.stringify(settings)], {
       folder: root,
       root,
       output: this.#output,
+      env: { NODE_COMPILE_CACHE: compiled },
     });
   }
 
@@ -112,8 +113,11 @@ export class WorkerProcess {
   }
 
   async stop(withinMs: number): Promise<void> {
+    const deadline = Date.now() + withinMs;
+    // before it listens, a signal is just its end
+    while (this.times('starting') === 0 && !this.#process.exited && Date.now() < deadline) await sleep(50);
     this.#process.signal('SIGTERM');
-    for (const deadline = Date.now() + withinMs; !this.#process.exited; await sleep(50)) {
+    for (; !this.#process.exited; await sleep(50)) {
       if (Date.now() > deadline) throw new Error(`a worker has not stopped within ${withinMs} ms:\n${this.tail()}`);
     }
     if (this.lines().at(-1)?.msg !== 'stopped') throw new Error(`a worker has not stopped in peace:\n${this.tail()}`);

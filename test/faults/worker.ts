@@ -30,7 +30,10 @@ const say = (level: string) => (fields: object, message: string) =>
   void process.stdout.write(`${JSON.stringify({ level, msg: message, ...fields })}\n`);
 const logger: Logger = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
 
-const log = kafkaLog({ brokers: brokers.split(',') });
+const log = kafkaLog({
+  brokers: brokers.split(','),
+  log: (level, message, fields) => level !== 'debug' && logger[level](fields, message),
+});
 const serdes = topology === 'labels' ? confluentSerdes({ url: registryUrl }) : jsonSerdes;
 const worker = new Worker({
   topology: apart(topology === 'labels' ? labelsTopology() : chainTopology(), { suffix: runtime.suffix! }),
@@ -44,7 +47,10 @@ const worker = new Worker({
   onFatal: () => void stop(1),
 });
 
+let stopping = false;
+
 async function stop(code: number): Promise<void> {
+  stopping = true;
   process.exitCode = code;
   await worker.stop();
   await serdes.close();
@@ -52,5 +58,8 @@ async function stop(code: number): Promise<void> {
   logger.info({}, 'stopped');
 }
 process.once('SIGTERM', () => void stop(0));
+logger.info({}, 'starting');
 
-await worker.start();
+await worker.start().catch((error: unknown) => {
+  if (!stopping) throw error;
+});

@@ -30,10 +30,14 @@ export interface Running {
 export function run(
   command: string,
   args: string[],
-  options: { folder: string; root: string; output: string },
+  options: { folder: string; root: string; output: string; env?: Record<string, string> },
 ): Running {
   const output = openSync(options.output, 'a');
-  const child: ChildProcess = spawn(command, args, { cwd: options.folder, stdio: ['ignore', output, output] });
+  const child: ChildProcess = spawn(command, args, {
+    cwd: options.folder,
+    stdio: ['ignore', output, output],
+    env: { ...process.env, ...options.env },
+  });
   closeSync(output);
   let exited = false;
   const gone = new Promise<void>((resolve) => {

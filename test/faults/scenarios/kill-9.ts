@@ -30,14 +30,13 @@ export const kill9: Scenario = {
         for (let n = 0; n < WORKERS; n++) {
           const slot = (first + n) % WORKERS;
           const own = job.workers[slot]!.partitions;
-          const feeding = job.feed(labels.next(EVENTS), 2000);
-          feeding.catch(() => {});
+          const input = job.flow(labels.next(EVENTS), 2000);
           await job.until('an open transaction', async () => (await job.openIn(job.sinks[0]!, own)).length > 0);
           await sleep(random() * 1500);
           await job.kill(slot);
           leftOpen += (await job.openIn(job.sinks[0]!, own)).length;
           const next = job.start(slot);
-          await feeding;
+          await input.rest();
           await job.running();
           await job.settled();
           tails += await restoredTails(job, next, known[slot]!);
