@@ -73,6 +73,11 @@ export interface GroupHandler {
   assigned(assignment: GroupAssignment): void;
   /** One batch; the next one of the same partition waits until this promise resolves (that is the backpressure). */
   batch(batch: RecordBatch): Promise<void>;
+  /**
+   * What a partition was to go on with is no longer kept, or was never written: it is paused, and the others go on.
+   * Without this, the consumer dies of it.
+   */
+  outOfRange?(partition: TopicPartition, error: Error): void;
   /** The consumer has died and will deliver nothing more. */
   crashed(error: Error): void;
 }

@@ -49,6 +49,8 @@ class SourceQueue {
   /** where the log ends, as far as is known */
   end: number;
   readonly batches: RecordBatch[] = [];
+  /** why nothing more comes of it */
+  lost: Error | null = null;
   /** the first batch, decoded */
   head: (Item | Rejected)[] | null = null;
   next = 0;
@@ -135,6 +137,19 @@ export class Inbox {
   close(): void {
     this.#byTopic.clear();
     for (const resolve of this.#blocked.splice(0)) resolve();
+  }
+
+  /** Nothing more comes of a source: what it was to go on with is not kept. */
+  lose(topic: string, error: Error): void {
+    const queue = this.#byTopic.get(topic);
+    if (queue === undefined) return;
+    queue.lost = error;
+    this.#options.onBatch();
+  }
+
+  /** Why a source cannot go on, once all that came of it is processed. */
+  get lost(): Error | null {
+    return this.queues.find((queue) => queue.lost !== null && !queue.hasNext)?.lost ?? null;
   }
 
   /** See `Serde.giveUp`. */

@@ -122,6 +122,11 @@ export class Task {
     if (position !== undefined) this.#context.consumer.start({ topic, partition: this.partition }, position);
   }
 
+  /** A source's records are gone before they came here. What came is still processed. */
+  lost(topic: string, error: Error): void {
+    this.#session?.inbox.lose(topic, error);
+  }
+
   seenEnd(topic: string, end: number): void {
     const inbox = this.#session?.inbox;
     if (inbox === undefined) return;
@@ -226,6 +231,12 @@ export class Task {
       this.#roused = false;
       const worked = await this.#step(session);
       if (session.commitDue) await this.#commit(session);
+      const { lost } = session.inbox;
+      if (lost !== null) {
+        // its own position is no longer kept either, so what was processed would not come again
+        await this.#commit(session);
+        throw lost;
+      }
       if (worked) {
         this.#progress();
         // lets the log's client do its work: a step may have awaited nothing

@@ -148,6 +148,7 @@ export class Worker {
     await consumer.run({
       assigned: (assignment) => this.#onAssigned(assignment),
       batch: (batch) => this.#tasks.get(batch.partition)?.offer(batch) ?? Promise.resolve(),
+      outOfRange: ({ topic, partition }, error) => this.#tasks.get(partition)?.lost(topic, error),
       crashed: (error) => this.#fail(error),
     });
   }

@@ -154,6 +154,7 @@ export class Chain implements Subject {
   readonly #random: () => number;
   #n = 0;
 
+  /** Records come of keys at random, once each has come. */
   constructor(place: Place, seed: number, { keys = 10 } = {}) {
     this.topology = apart(chainTopology(), place);
     this.#keys = keys;
@@ -167,7 +168,7 @@ export class Chain implements Subject {
   next(count: number): OutRecord[] {
     return Array.from({ length: count }, () => {
       const said: Said = { text: `${++this.#n} ${this.#random()}`, at: this.#n };
-      const key = encodeKey(`key-${Math.floor(this.#random() * this.#keys)}`);
+      const key = encodeKey(`key-${this.#n <= this.#keys ? this.#n : Math.floor(this.#random() * this.#keys)}`);
       return { topic: this.topology.sources[0]!.topic, key, value: Buffer.from(JSON.stringify(said)) };
     });
   }

@@ -91,6 +91,13 @@ export class WorkerProcess {
     return this.#process.exited;
   }
 
+  /** Until it has ended by itself. */
+  async ended(withinMs = 60_000): Promise<void> {
+    for (const deadline = Date.now() + withinMs; !this.#process.exited; await sleep(50)) {
+      if (Date.now() > deadline) throw new Error(`a worker has not ended within ${withinMs} ms:\n${this.tail()}`);
+    }
+  }
+
   /** SIGSTOP: it stands still and knows nothing of it. */
   freeze(): void {
     this.#process.signal('SIGSTOP');

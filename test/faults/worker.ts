@@ -13,15 +13,18 @@ import { Worker } from '../../src/stream/worker.ts';
 import { labelsTopology } from '../../topologies/labels.ts';
 import { apart } from '../support/apart.ts';
 import { chainTopology, jsonSerdes } from './chain.ts';
+import { injectStoreFault, type StoreFault } from './store-fault.ts';
 
 export interface WorkerSettings {
   brokers: string;
   registryUrl: string;
   topology: 'labels' | 'chain';
   runtime: RuntimeOptions;
+  storeFault?: StoreFault;
 }
 
-const { brokers, registryUrl, topology, runtime } = JSON.parse(process.argv[2]!) as WorkerSettings;
+const { brokers, registryUrl, topology, runtime, storeFault } = JSON.parse(process.argv[2]!) as WorkerSettings;
+if (storeFault !== undefined) injectStoreFault(storeFault);
 
 const say = (level: string) => (fields: object, message: string) =>
   void process.stdout.write(`${JSON.stringify({ level, msg: message, ...fields })}\n`);

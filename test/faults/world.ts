@@ -40,7 +40,7 @@ export class World {
 
   static async start(brokers: 1 | 3, signal: AbortSignal = new AbortController().signal): Promise<World> {
     const [kafka, registry] = await Promise.allSettled([
-      startKafka({ brokers, config: { 'group.min.session.timeout.ms': '1000' } }),
+      startKafka({ brokers, config: { 'group.min.session.timeout.ms': '1000', 'log.cleaner.backoff.ms': '500' } }),
       startRegistry(),
     ]);
     if (kafka.status === 'fulfilled' && registry.status === 'fulfilled') {

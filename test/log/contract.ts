@@ -171,6 +171,7 @@ class Member implements GroupHandler {
   readonly consumer: GroupConsumer;
   readonly batches: RecordBatch[] = [];
   readonly crashes: Error[] = [];
+  readonly lost: string[] = [];
   readonly complaints: string[] = [];
   generation = -1;
   assignments = 0;
@@ -217,6 +218,11 @@ class Member implements GroupHandler {
     this.busy.add(name);
     if (this.hold !== null) await this.hold(batch);
     this.busy.delete(name);
+  }
+
+  outOfRange(partition: TopicPartition, error: Error): void {
+    this.started.delete(nameOf(partition));
+    this.lost.push(`${partition.partition}: ${(error as LogError).code}`);
   }
 
   crashed(error: Error): void {
@@ -883,6 +889,24 @@ export function logContract(name: string, makeLog: () => Promise<ContractLog>): 
         expect(member.values(0)).toEqual(['a']);
         member.start({ topic, partition: 0 }, 1);
         await eventually(() => expect(member.values(0)).toEqual(['a', 'b']));
+        member.check();
+      });
+
+      it('say which partition has lost its position, go on with the others, and with it where they are told', async ({
+        skip,
+      }) => {
+        if (made.trim === undefined) return skip();
+        const topic = await bench.topic(2);
+        await write(topic, numbers(0, 4), 0);
+        await write(topic, ['x'], 1);
+        await made.trim({ topic, partition: 0 }, 2);
+        const member = await bench.consumer({ topics: [topic] });
+        await eventually(() => expect(member.lost).toEqual(['0: OFFSET_OUT_OF_RANGE']));
+        await write(topic, ['y'], 1);
+        await eventually(() => expect(member.values(1)).toEqual(['x', 'y']));
+        expect(member.values(0)).toEqual([]);
+        member.start({ topic, partition: 0 }, 2);
+        await eventually(() => expect(member.values(0)).toEqual(numbers(2, 2)));
         member.check();
       });
 

@@ -10,6 +10,7 @@ import type { GroupHandler, Log, LogAdmin, LogRecord, RecordBatch, TopicPartitio
 import { describeWithKafka, kafkaBrokers } from '../support/broker.ts';
 import { hasJavaClient, javaClient } from '../support/java-client.ts';
 import { freePort } from '../support/process.ts';
+import { trim } from '../support/trim.ts';
 import { eventually, logContract, refusal } from './contract.ts';
 
 const brokers = kafkaBrokers.split(',');
@@ -18,14 +19,7 @@ const withJava = kafkaBrokers !== '' && (await hasJavaClient());
 describeWithKafka('Kafka', () => {
   logContract('the Kafka adapter', async () => ({
     log: kafkaLog({ brokers, fetchWaitMs: 50 }),
-    async trim({ topic, partition }, before) {
-      const admin = new Kafka({ brokers, logLevel: logLevel.NOTHING }).admin();
-      await admin.connect();
-      // it does not ask for the metadata that it needs
-      await admin.fetchTopicOffsets(topic);
-      await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(before) }] });
-      await admin.disconnect();
-    },
+    trim: (at, before) => trim(kafkaBrokers, at, before),
   }));
 });
 

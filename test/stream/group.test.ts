@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Topology, type Processor, type ProcessorContext } from '../../src/stream/topology.ts';
 import type { Worker } from '../../src/stream/worker.ts';
-import { Bench, eventually, withLog, withProducers } from './bench.ts';
+import { Bench, eventually, jsonSerde, withLog, withProducers } from './bench.ts';
 import { counting } from './counting.ts';
 
 describe('workers of a group', () => {
@@ -228,6 +228,31 @@ describe('workers of a group', () => {
       await bench.write('clicks', [{ key: 'a', value: { at: 11 } }]);
       await bench.started(counting(), { offsetReset: 'latest' });
       await expectExact(1);
+    });
+
+    it('find one though they were running, and have committed what had come before', async () => {
+      const topology = counting();
+      await bench.topics(topology);
+      const gate = Promise.withResolvers<void>();
+      const serde = { ...jsonSerde<any>(), prepare: () => gate.promise };
+      const serdes = { serde: () => Promise.resolve(serde), close: () => Promise.resolve() };
+      const worker = await bench.started(topology, { maxBufferedBytes: 1, commitIntervalMs: 10_000 }, { serdes });
+      const write = (from: number, count: number) =>
+        bench.write(
+          'clicks',
+          Array.from({ length: count }, (_, i) => ({ key: 'a', value: { at: from + i } })),
+        );
+      await write(0, 10);
+      await eventually(() => expect(worker.status().tasks[0]!.lag).toBe(10));
+      await write(10, 10);
+      await bench.log.trim({ topic: 'clicks', partition: 0 }, 15);
+      gate.resolve();
+      await eventually(() => expect(bench.saidThat('no usable committed position')).toHaveLength(1));
+      expect(bench.saidThat('no usable')[0]!.fields).toMatchObject({ committed: 10, position: 15 });
+      await write(20, 1);
+      await bench.stop(worker);
+      await bench.started(counting());
+      await expectExact(16);
     });
 
     it('stop with an error', async () => {

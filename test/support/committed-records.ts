@@ -4,7 +4,7 @@
  * read_committed knows one aborted transaction of a producer a fetch, and there may be more where workers are killed.)
  */
 import { randomUUID } from 'node:crypto';
-import { Consumer, FetchIsolationLevels, type RecordsBatch } from '@platformatic/kafka';
+import { Consumer, FetchIsolationLevels, ListOffsetTimestamps, type RecordsBatch } from '@platformatic/kafka';
 
 export interface CommittedRecord {
   partition: number;
@@ -49,12 +49,14 @@ export async function eachCommitted(
     consumer.topics.track(topic);
     const metadata = await consumer.metadata({ topics: [topic] });
     const { id, partitions } = metadata.topics.get(topic)!;
+    const starts = await consumer.listOffsets({ topics: [topic], timestamp: ListOffsetTimestamps.EARLIEST });
     for (const [partition, { leader }] of partitions.entries()) {
       const pending = new Map<bigint, CommittedRecord[]>();
       const epochs = new Map<bigint, number>();
       let unanswered = 0;
-      let [end, stable] = [1n, 0n];
-      for (let offset = 0n; offset < end;) {
+      const start = starts.get(topic)![partition]!;
+      let [end, stable] = [start + 1n, 0n];
+      for (let offset = start; offset < end;) {
         const answer = await consumer.fetch({
           node: leader,
           isolationLevel: FetchIsolationLevels.READ_UNCOMMITTED,

@@ -206,7 +206,11 @@ export class EmbeddedGroupConsumer implements GroupConsumer {
         await handled;
       }
     } catch (error) {
-      if (slot.run === run) this.#crash(error);
+      if (slot.run !== run || this.#stopped) return;
+      const handler = this.#handler!;
+      if (!(error instanceof LogError) || error.code !== 'OFFSET_OUT_OF_RANGE' || handler.outOfRange === undefined) {
+        this.#crash(error);
+      } else handler.outOfRange({ ...slot.at }, error);
     }
   }
 

@@ -38,7 +38,7 @@ export class KafkaGroupConsumer implements GroupConsumer {
       maxBytesPerPartition: options.maxBytesPerPartition ?? reading.maxBytesPerPartition,
       feed: {
         batch: (batch) => this.handler!.batch(batch),
-        failed: (error) => this.crash(error),
+        failed: (error, partition) => this.failed(error, partition),
       },
     });
     this.membership = new Membership(
@@ -113,6 +113,12 @@ export class KafkaGroupConsumer implements GroupConsumer {
       }
     }
     this.handler!.assigned({ partitions, restarted, ...given });
+  }
+
+  private failed(error: LogError, { topic, partition }: TopicPartition): void {
+    const { handler, dead } = this;
+    if (error.code !== 'OFFSET_OUT_OF_RANGE' || handler?.outOfRange === undefined) this.crash(error);
+    else if (!dead) handler.outOfRange({ topic, partition }, error);
   }
 
   private crash(error: LogError): void {
