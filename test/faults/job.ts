@@ -11,6 +11,7 @@ import { createTopics, removeTopics, untilProcessed, type Place } from '../suppo
 import { committedRecords, type Committed } from '../support/committed-records.ts';
 import type { Subject } from './subject.ts';
 import { WorkerProcess } from './worker-process.ts';
+import type { WorkerSettings } from './worker.ts';
 import type { World } from './world.ts';
 
 /** Generous: machines that run this are busy. */
@@ -54,13 +55,18 @@ export class Job {
     await this.subject.prepare(log, registry.url);
   }
 
-  start(slot: number, folder = `state-${slot}`, more: Partial<RuntimeOptions> = {}): WorkerProcess {
+  start(
+    slot: number,
+    folder = `state-${slot}`,
+    more: Partial<RuntimeOptions> = {},
+    settings: Partial<WorkerSettings> = {},
+  ): WorkerProcess {
     const { kafka, registry } = this.#world;
     const { app, suffix } = this.place;
     const runtime = { ...this.#options, ...more, app, suffix, stateDir: join(this.folder, folder) };
     const worker = new WorkerProcess(
       this.folder,
-      { brokers: kafka.brokers, registryUrl: registry.url, topology: this.subject.name, runtime },
+      { brokers: kafka.brokers, registryUrl: registry.url, topology: this.subject.name, runtime, ...settings },
       join(this.#world.folder, 'compiled'),
     );
     this.#all.push(worker);
