@@ -19,6 +19,9 @@ import { freePort, ready, run, type Running } from './process.ts';
 
 const exec = promisify(execFile);
 
+/** Busy machines take their time. */
+const READY_WITHIN_MS = 180_000;
+
 export interface KafkaOptions {
   brokers?: number;
   heapMb?: number;
@@ -203,7 +206,7 @@ async function startFromJars({
     await Promise.all(ports.map((_, i) => start(i)));
     await Promise.all(
       nodes.map((node, i) =>
-        ready('the Kafka broker', node, 180_000, () => serves([addresses[i]!], count, security?.client)),
+        ready('the Kafka broker', node, READY_WITHIN_MS, () => serves([addresses[i]!], count, security?.client)),
       ),
     );
   } catch (error) {
@@ -222,13 +225,17 @@ async function startFromJars({
     kill9: (broker = 0) => nodes[broker]!.kill(),
     async terminate(broker = 0) {
       nodes[broker]!.signal('SIGTERM');
-      await ready('the end of a Kafka broker', nodes[broker]!, 180_000, () => Promise.resolve(nodes[broker]!.exited));
+      await ready('the end of a Kafka broker', nodes[broker]!, READY_WITHIN_MS, () =>
+        Promise.resolve(nodes[broker]!.exited),
+      );
       await nodes[broker]!.kill();
     },
     async restart(broker = 0) {
       await nodes[broker]!.kill();
       await start(broker);
-      await ready('the Kafka broker', nodes[broker]!, 180_000, () => serves([addresses[broker]!], 1, security?.client));
+      await ready('the Kafka broker', nodes[broker]!, READY_WITHIN_MS, () =>
+        serves([addresses[broker]!], 1, security?.client),
+      );
     },
     freeze: (broker = 0) => nodes[broker]!.signal('SIGSTOP'),
     thaw: (broker = 0) => nodes[broker]!.signal('SIGCONT'),
@@ -259,7 +266,7 @@ async function startInDocker(options: KafkaOptions): Promise<RunningKafka> {
     `KAFKA_HEAP_OPTS=-Xmx${heapMb}m`,
   ]);
   const address = `127.0.0.1:${port}`;
-  const up = (): Promise<void> => ready('the Kafka broker', container, 180_000, () => serves([address], 1));
+  const up = (): Promise<void> => ready('the Kafka broker', container, READY_WITHIN_MS, () => serves([address], 1));
   const stop = (): Promise<void> => container.kill();
   await up().catch(async (error: unknown) => {
     await stop();
@@ -326,7 +333,7 @@ async function registryFromJar(): Promise<RunningRegistry> {
     await node.kill();
     rmSync(folder, { recursive: true, force: true });
   };
-  await ready('the schema registry', node, 180_000, () => answers(url)).catch(async (error: unknown) => {
+  await ready('the schema registry', node, READY_WITHIN_MS, () => answers(url)).catch(async (error: unknown) => {
     await stop();
     throw error;
   });
@@ -337,7 +344,7 @@ async function registryInDocker(): Promise<RunningRegistry> {
   const port = await freePort();
   const container = await dockerRun('apicurio/apicurio-registry-mem:2.6.13.Final', port, 8080, []);
   const url = `http://127.0.0.1:${port}${registryPath}`;
-  await ready('the schema registry', container, 180_000, () => answers(url)).catch(async (error: unknown) => {
+  await ready('the schema registry', container, READY_WITHIN_MS, () => answers(url)).catch(async (error: unknown) => {
     await container.kill();
     throw error;
   });
