@@ -44,10 +44,7 @@ const worker = new Worker({
   onFatal: () => void stop(1),
 });
 
-let stopping = false;
-
 async function stop(code: number): Promise<void> {
-  stopping = true;
   process.exitCode = code;
   await worker.stop();
   await serdes.close();
@@ -57,6 +54,4 @@ async function stop(code: number): Promise<void> {
 process.once('SIGTERM', () => void stop(0));
 logger.info({}, 'starting');
 
-await worker.start().catch((error: unknown) => {
-  if (!stopping) throw error;
-});
+await worker.start();
