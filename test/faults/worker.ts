@@ -47,10 +47,7 @@ const worker = new Worker({
   onFatal: () => void stop(1),
 });
 
-let stopping = false;
-
 async function stop(code: number): Promise<void> {
-  stopping = true;
   process.exitCode = code;
   await worker.stop();
   await serdes.close();
@@ -60,6 +57,4 @@ async function stop(code: number): Promise<void> {
 process.once('SIGTERM', () => void stop(0));
 logger.info({}, 'starting');
 
-await worker.start().catch((error: unknown) => {
-  if (!stopping) throw error;
-});
+await worker.start();
