@@ -9,7 +9,7 @@ import type { Log } from '../../src/log/port.ts';
 import type { Topology } from '../../src/stream/topology.ts';
 import type { Worker } from '../../src/stream/worker.ts';
 import { describeWithKafka, kafkaBrokers } from '../support/broker.ts';
-import { Bench, eventually, withProducers } from './bench.ts';
+import { Bench, eventually, withLog, withProducers } from './bench.ts';
 import { counting } from './counting.ts';
 
 describeWithKafka('a worker on Kafka', () => {
@@ -80,6 +80,60 @@ describeWithKafka('a worker on Kafka', () => {
     expect(second.live()).toBe(true);
     expect(bench.saidThat('wiped')).toEqual([]);
     await expectNothingHanging();
+  });
+
+  it('goes on with what stays while a third joins, and until its partitions have moved', async () => {
+    await bench.topics(topology, 6);
+    // the group waits for its second member's third join, which waits here
+    let joins = 0;
+    const joining = Promise.withResolvers<void>();
+    const release = Promise.withResolvers<void>();
+    const log = withLog(bench.log, {
+      groupConsumer: (options) =>
+        bench.log.groupConsumer({
+          ...options,
+          claims: async () => {
+            if (++joins === 2) {
+              joining.resolve();
+              await release.promise;
+            }
+            return options.claims!();
+          },
+        }),
+    });
+    const first = await start(1);
+    const second = await start(2, {}, { log });
+    const both = () => [first, second].flatMap((worker) => worker.status().tasks);
+    await eventually(() => expect([first, second].map((w) => w.status().tasks.length)).toEqual([3, 3]), 60_000);
+    await feed(0, 310);
+    await expectExact(310);
+    const saidBefore = bench.saidThat('task').length;
+    const third = start(3);
+    await joining.promise;
+    // the third has asked to join, and nobody has an assignment until the second one has joined again
+    const admin = bench.log.admin();
+    const processed = async () => {
+      const partitions = both().map(({ partition }) => ({ topic: `${prefix}clicks`, partition }));
+      return admin.committed(`test-${topology.name}`, partitions);
+    };
+    const before = await processed();
+    await feed(310, 310);
+    await expectExact(620);
+    await eventually(async () => {
+      for (const [i, position] of (await processed()).entries()) expect(position).toBeGreaterThan(before[i]!);
+    }, 60_000);
+    expect(both()).toHaveLength(6);
+    expect(joins).toBe(2);
+    release.resolve();
+    const joined = await third;
+    await eventually(() => expect(joined.status().tasks).toHaveLength(2), 60_000);
+    await eventually(() => expect(both()).toHaveLength(4), 60_000);
+    await feed(620, 310);
+    await expectExact(930);
+    // those that stayed have run all the while
+    const moved = joined.status().tasks.map((task) => task.partition);
+    for (const { fields } of bench.saidThat('task').slice(saidBefore)) expect(moved).toContain(fields.partition);
+    await admin.close();
   });
 
   it('is exact when answers to commits are lost', async () => {
