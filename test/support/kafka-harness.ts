@@ -103,6 +103,9 @@ const common = (nodes: number): Record<string, string> => ({
   // a killed broker may not register again before its session has ended: 9 s by default
   'broker.session.timeout.ms': '4000',
   'broker.heartbeat.interval.ms': '500',
+  // on a busy machine controllers that are only slow would else be voted out again and again
+  'controller.quorum.fetch.timeout.ms': '5000',
+  'controller.quorum.election.timeout.ms': '2500',
   'num.network.threads': '2',
   'num.io.threads': '4',
   'log.cleaner.dedupe.buffer.size': '16777216',
