@@ -229,4 +229,31 @@ function spread(
       listOf(first).push(number);
     }
   }
+  even(members, shares, may);
+}
+
+/** The last ones may have found room only where much was already: what another can as well keep goes there. */
+function even(
+  members: readonly Candidate[],
+  shares: ReadonlyMap<string, Share>,
+  may: (member: Candidate, number: number) => boolean,
+): void {
+  const of = (member: Candidate): Share => shares.get(member.memberId)!;
+  for (let moved = true; moved;) {
+    moved = false;
+    const byLoad = [...members].sort((a, b) => of(b).standbys.length - of(a).standbys.length);
+    for (const from of byLoad) {
+      const { standbys, warming } = of(from);
+      for (const to of byLoad.toReversed()) {
+        if (of(to).standbys.length + 1 >= standbys.length) break;
+        const number = standbys.findLast((one) => !warming.includes(one) && may(to, one));
+        if (number === undefined) continue;
+        standbys.splice(standbys.indexOf(number), 1);
+        of(to).standbys.push(number);
+        moved = true;
+        break;
+      }
+      if (moved) break;
+    }
+  }
 }
