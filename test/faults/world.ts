@@ -65,7 +65,8 @@ export class World {
       await job.prepare(topics?.(place));
       result = await use(job, subject);
     } catch (error) {
-      const kept = await job.close(true).catch(messageOf);
+      // a round that was only interrupted has nothing to show
+      const kept = await job.close(!this.signal.aborted).catch(messageOf);
       throw new Error(`${messageOf(error)}\n(the workers' logs: ${kept})`, { cause: error });
     }
     await job.close(false);
