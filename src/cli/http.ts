@@ -1,8 +1,8 @@
 /**
  * What an orchestrator and Prometheus ask a running job:
  *   /live     503 where a restart would help: a worker has died, or a task stands still though there is work
- *   /ready    503 until everything assigned is being processed; the body says what each task does, its lag, and how far
- *             a restore is
+ *   /ready    503 until everything assigned is being processed; the body says what each task does, its lag, how far a
+ *             restore is and how long it takes still, and how current the standbys are
  *   /metrics  docs/metrics.md
  */
 import fastify, { type FastifyReply } from 'fastify';

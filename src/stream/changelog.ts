@@ -111,8 +111,8 @@ export class ChangelogReader {
   readonly #prefix: Buffer;
   readonly #split: SplitKeys;
   readonly #pending = new Map<string, Pending>();
-  /** closed, but parts were missing: compaction took them because a newer value follows, which must come */
-  readonly #superseded = new Set<string>();
+  /** offset of a closing record whose parts were missing: compaction took them because a newer value follows, which must come */
+  readonly #superseded = new Map<string, number>();
 
   constructor(store: string, split: SplitKeys) {
     this.#store = store;
@@ -133,7 +133,7 @@ export class ChangelogReader {
     }
     this.#pending.delete(id);
     if (parts > 0 && whole === null) {
-      this.#superseded.add(id);
+      this.#superseded.set(id, record.offset);
       return;
     }
     this.#superseded.delete(id);
@@ -145,6 +145,8 @@ export class ChangelogReader {
   resumeAt(position: number): number {
     let first = position;
     for (const pending of this.#pending.values()) first = Math.min(first, pending.first);
+    // whoever goes on there waits for the newer value too
+    for (const offset of this.#superseded.values()) first = Math.min(first, offset);
     return first;
   }
 

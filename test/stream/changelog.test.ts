@@ -89,6 +89,11 @@ describe('a changelog', () => {
     }));
     for (const record of log.slice(1)) reader.apply(record, []);
     expect(() => reader.end()).toThrow(expect.objectContaining({ code: 'CHANGELOG_BROKEN' }));
+    // nor where it is read on by another, as a task goes on from its standby's disk
+    const next = new ChangelogReader('s', new SplitKeys());
+    const from = reader.resumeAt(log.length);
+    for (const record of log) if (record.offset >= from) next.apply(record, []);
+    expect(() => next.end()).toThrow(expect.objectContaining({ code: 'CHANGELOG_BROKEN' }));
     // nor one whose parts are not of one value
     const mixed = new ChangelogReader('s', new SplitKeys());
     for (const record of log)
