@@ -57,9 +57,11 @@ export class ChangelogCopy {
     await this.#writing;
   }
 
-  /** The end was reached, which may lie behind the last record: `end` throws where something is not whole. */
-  async finish(end: number): Promise<void> {
+  /** The end was reached, which may lie behind the last record. Throws where something is not whole. */
+  async finish(end: number, rows: readonly DbChange[]): Promise<void> {
     this.#changelog.end();
+    this.#rows.push(...rows);
+    if (rows.length > 0) this.#unwritten = true;
     // markers and holes behind the last record are passed
     if (end > this.position) {
       this.position = end;

@@ -8,8 +8,8 @@ import { TIMERS, type CompiledTopology } from './compile.ts';
 import type { Logger } from './logger.ts';
 import type { Names } from './names.ts';
 import type { CompiledOptions } from './options.ts';
-import { StateMismatch } from './restore.ts';
-import { changelogPositionKey, decodePosition, StateDb } from './state-db.ts';
+import { isStale, StateMismatch } from './restore.ts';
+import { changelogPositionKey, CURRENT_KEY, decodePosition, StateDb } from './state-db.ts';
 import { finish } from './steps.ts';
 
 interface Place {
@@ -71,12 +71,21 @@ export type Positions = ReadonlyMap<string, number | null>;
 export class LocalStates {
   readonly #place: { topology: CompiledTopology; names: Names; options: CompiledOptions };
   readonly #admin: LogAdmin;
+  readonly #now: () => number;
   readonly #stores: string[];
   readonly #idle = new Map<number, Promise<Positions | null>>();
 
-  constructor(place: { topology: CompiledTopology; names: Names; options: CompiledOptions }, admin: LogAdmin) {
+  /** How long the changelogs remember a deletion; known once they are. */
+  deletionsKeptMs = Infinity;
+
+  constructor(
+    place: { topology: CompiledTopology; names: Names; options: CompiledOptions },
+    admin: LogAdmin,
+    now: () => number,
+  ) {
     this.#place = place;
     this.#admin = admin;
+    this.#now = now;
     this.#stores = storesOf(place.topology);
   }
 
@@ -126,8 +135,10 @@ export class LocalStates {
     const path = statePath({ ...this.#place, partition });
     if (!existsSync(join(path, 'CURRENT'))) return null;
     try {
-      const values = await StateDb.peek(path, this.#stores.map(changelogPositionKey));
+      const values = await StateDb.peek(path, [...this.#stores.map(changelogPositionKey), CURRENT_KEY]);
       const positions = values.map(decodePosition);
+      const current = positions.pop()!;
+      if (isStale(current, { deletionsKeptMs: this.deletionsKeptMs, now: this.#now })) return null;
       if (positions.every((position) => position === null)) return null;
       return new Map(this.#stores.map((store, i) => [store, positions[i]!]));
     } catch {

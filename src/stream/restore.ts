@@ -7,7 +7,7 @@ import { LogError } from '../errors.ts';
 import type { LogAdmin, OffsetReader, TopicPartition } from '../log/port.ts';
 import { ChangelogCopy } from './changelog-copy.ts';
 import type { SplitKeys } from './changelog.ts';
-import { changelogPositionKey, decodePosition, type StateDb } from './state-db.ts';
+import { changelogPositionKey, CURRENT_KEY, decodePosition, encodePosition, type StateDb } from './state-db.ts';
 
 export interface RestoreProgress {
   store: string;
@@ -21,11 +21,17 @@ export interface RestoreProgress {
   secondsLeft: number | null;
 }
 
-export interface RestoreOptions {
+export interface PlanOptions {
   stores: readonly string[];
   partition: number;
   topicOf(store: string): string;
   admin: LogAdmin;
+  /** how long the changelogs remember a deletion */
+  deletionsKeptMs: number;
+  now: () => number;
+}
+
+export interface RestoreOptions extends PlanOptions {
   reader: OffsetReader;
   split: SplitKeys;
   batchBytes: number;
@@ -48,6 +54,7 @@ export interface Plan {
 /** Returns how many records were restored. Throws StateMismatch before anything was changed. */
 export async function restore(db: StateDb, options: RestoreOptions): Promise<number> {
   const { split, batchBytes, signal, elapsed, onProgress } = options;
+  const began = options.now();
   const plans = await planRestore(db, options);
   const total = plans.reduce((sum, { from, end }) => sum + end - from, 0);
   if (total === 0) return 0;
@@ -66,8 +73,8 @@ export async function restore(db: StateDb, options: RestoreOptions): Promise<num
       secondsLeft: gone > 0 && seconds > 0 ? Math.round(((total - gone) * seconds) / gone) : null,
     });
   };
-  for (const { store, at, from, end } of plans) {
-    if (from === end) continue;
+  const behind = plans.filter(({ from, end }) => from < end);
+  for (const { store, at, from, end } of behind) {
     const copy = new ChangelogCopy(db, { store, split, batchBytes, position: from });
     progress(store, 0, 0);
     for await (const batch of options.reader.read(at, from, end, { signal })) {
@@ -75,7 +82,8 @@ export async function restore(db: StateDb, options: RestoreOptions): Promise<num
       if (await copy.take(batch)) progress(store, copy.position - from, copy.records);
     }
     signal.throwIfAborted();
-    await copy.finish(end);
+    // with the last piece the whole state is current
+    await copy.finish(end, store === behind.at(-1)!.store ? [currentAt(began)] : []);
     passed += end - from;
     done += copy.records;
     progress(store, 0, 0);
@@ -83,17 +91,32 @@ export async function restore(db: StateDb, options: RestoreOptions): Promise<num
   return done;
 }
 
-/** From where each store's changelog is to be read, and where it ends now. */
-export const planRestore = (
-  db: StateDb,
-  options: Pick<RestoreOptions, 'stores' | 'partition' | 'topicOf' | 'admin'>,
-): Promise<Plan[]> => Promise.all(options.stores.map((store) => plan(db, store, options)));
+/** As of `now` the state was at the ends of its changelogs. */
+export const currentAt = (now: number) => ({ key: CURRENT_KEY, value: encodePosition(now) });
 
-async function plan(
-  db: StateDb,
-  store: string,
-  options: Pick<RestoreOptions, 'partition' | 'topicOf' | 'admin'>,
-): Promise<Plan> {
+/**
+ * Whether what was deleted since may be gone from the changelog without a trace: a compacted topic forgets deletions
+ * after a while, so that a state which has lain idle for longer would keep what no longer is, a timer that has fired long
+ * ago among it.
+ */
+export const isStale = (
+  current: number | null,
+  { deletionsKeptMs, now }: Pick<PlanOptions, 'deletionsKeptMs' | 'now'>,
+): boolean => current !== null && now() - current >= deletionsKeptMs;
+
+/** From where each store's changelog is to be read, and where it ends now. */
+export async function planRestore(db: StateDb, options: PlanOptions): Promise<Plan[]> {
+  const plans = await Promise.all(options.stores.map((store) => plan(db, store, options)));
+  const [current] = (await db.getMany([CURRENT_KEY])).map(decodePosition);
+  if (current == null) await db.write([currentAt(options.now())]);
+  else if (isStale(current, options) && plans.some(({ from, end }) => from < end)) {
+    const [then, kept] = [new Date(current).toISOString(), `${Math.round(options.deletionsKeptMs / 60_000)} min`];
+    throw new StateMismatch(`the state was last current at ${then}, and its changelogs forget deletions after ${kept}`);
+  }
+  return plans;
+}
+
+async function plan(db: StateDb, store: string, options: PlanOptions): Promise<Plan> {
   const at = { topic: options.topicOf(store), partition: options.partition };
   const [stored] = (await db.getMany([changelogPositionKey(store)])).map(decodePosition);
   const bounds = (await options.admin.offsets(at.topic)).find((one) => one.partition === at.partition);

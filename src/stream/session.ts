@@ -11,7 +11,7 @@ import { deadRecord, deadTimer, type DeadLetterRate, type Failure } from './dead
 import { Engine, ProcessingError } from './engine.ts';
 import { Inbox, type InboxSource } from './inbox.ts';
 import { openState, storesOf } from './local-state.ts';
-import { restore, type RestoreProgress } from './restore.ts';
+import { currentAt, restore, type RestoreProgress } from './restore.ts';
 import { Sender } from './sender.ts';
 import { changelogPositionKey, encodePosition, sourcePositionKey, type DbChange, type StateDb } from './state-db.ts';
 import { State } from './state.ts';
@@ -316,6 +316,7 @@ export class Session {
     for (const { topic, position } of sources) {
       rows.push({ key: sourcePositionKey(topic), value: encodePosition(position) });
     }
+    rows.push(currentAt(this.#context.clock.now()));
     return rows;
   }
 
@@ -414,6 +415,8 @@ async function restoreState(
       admin,
       reader,
       split,
+      deletionsKeptMs: context.deletionsKeptMs,
+      now: clock.now,
       batchBytes: options.restoreBatchBytes,
       signal,
       elapsed: clock.elapsed,

@@ -16,7 +16,7 @@ import type { Logger } from './logger.ts';
 import type { TaskMetrics } from './metrics.ts';
 import type { Names } from './names.ts';
 import type { CompiledOptions } from './options.ts';
-import { planRestore, type Plan } from './restore.ts';
+import { currentAt, planRestore, type Plan } from './restore.ts';
 import { pause, type StateDb } from './state-db.ts';
 import type { SplitKeys } from './changelog.ts';
 import type { Clock } from './task-context.ts';
@@ -28,6 +28,7 @@ export interface StandbyContext {
   options: CompiledOptions;
   log: Log;
   admin: LogAdmin;
+  deletionsKeptMs: number;
   metrics: TaskMetrics;
   logger: Logger;
   clock: Clock;
@@ -42,6 +43,9 @@ export interface StandbyStatus {
   lag: number | null;
   lastError: string | null;
 }
+
+/** That the copy is current is noted on its disk as often as this, though nothing comes. */
+const CURRENT_EVERY_MS = 30_000;
 
 interface Followed {
   copy: ChangelogCopy;
@@ -122,9 +126,12 @@ export class Standby {
   }
 
   async #follow(db: StateDb, split: SplitKeys, onRead: () => void): Promise<void> {
-    const { log, names, partition, admin, options, topology } = this.#context;
+    const { log, names, partition, admin, options, topology, deletionsKeptMs, clock } = this.#context;
     const { signal } = this.#stop;
-    const plans = await planRestore(db, { stores: storesOf(topology), partition, topicOf: names.changelog, admin });
+    const stores = storesOf(topology);
+    const topicOf = names.changelog;
+    const { now } = clock;
+    const plans = await planRestore(db, { stores, partition, topicOf, admin, deletionsKeptMs, now });
     const { restoreBatchBytes: batchBytes } = options;
     this.#followed = new Map(
       plans.map(({ store, from, end }) => [
@@ -135,6 +142,9 @@ export class Standby {
     this.#tell(0);
     const reader = log.reader();
     const failed = new AbortController();
+    const note = setInterval(() => {
+      if (this.lag === 0) db.write([currentAt(now())]).catch(() => {});
+    }, CURRENT_EVERY_MS);
     try {
       const following = plans.map((plan) =>
         this.#read(reader, plan, AbortSignal.any([signal, failed.signal]), onRead).catch((error: unknown) => {
@@ -145,6 +155,7 @@ export class Standby {
       const ended = await Promise.allSettled(following);
       for (const one of ended) if (one.status === 'rejected') throw one.reason;
     } finally {
+      clearInterval(note);
       await reader.close();
     }
   }

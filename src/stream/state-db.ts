@@ -5,6 +5,7 @@
  * One key space, cut by prefixes (a column family a store would refuse to open after a store was taken out of the code):
  *   <store> 00 <key>      an entry            00 changelog 00 <store>     position in its changelog
  *   00 parts 00 ...       see changelog.ts    00 source 00 <topic>        committed source position
+ *   00 current            when it was last known to be at the ends of its changelogs, milliseconds since the epoch
  */
 import { rm } from 'node:fs/promises';
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
@@ -49,6 +50,7 @@ export const endOf = (prefix: Buffer): Buffer => {
 };
 export const changelogPositionKey = (store: string): Buffer => Buffer.from(`\0changelog\0${store}`);
 export const sourcePositionKey = (topic: string): Buffer => Buffer.from(`\0source\0${topic}`);
+export const CURRENT_KEY = Buffer.from('\0current');
 export const encodePosition = (position: number): Buffer => Buffer.from(String(position));
 export const decodePosition = (bytes: Buffer | null): number | null =>
   bytes === null ? null : Number(bytes.toString());

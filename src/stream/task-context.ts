@@ -27,6 +27,8 @@ export interface TaskContext {
   options: CompiledOptions;
   log: Log;
   admin: LogAdmin;
+  /** how long the changelogs remember a deletion */
+  deletionsKeptMs: number;
   /** by source name and by sink name */
   sourceSerdes: ReadonlyMap<string, Serde<unknown>>;
   sinkSerdes: ReadonlyMap<string, Serde<unknown>>;

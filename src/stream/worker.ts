@@ -54,6 +54,10 @@ export interface WorkerStatus {
 }
 
 const ENDS_EVERY_MS = 5000;
+/** Kafka's default of delete.retention.ms. */
+const DAY_MS = 86_400_000;
+/** A changelog that forgets at once would have every restart restore everything; no broker cleans so fast. */
+const LEAST_KEPT_MS = 60_000;
 /** Standbys that grow warm together are one reason to balance the group, not many. */
 const REJOIN_AFTER_MS = 2000;
 
@@ -98,7 +102,7 @@ export class Worker {
       elapsed: () => performance.now(),
     };
     this.#admin = given.log.admin();
-    this.#states = new LocalStates({ topology: this.#topology, names: this.#names, options }, this.#admin);
+    this.#states = new LocalStates({ topology: this.#topology, names: this.#names, options }, this.#admin, given.now);
   }
 
   /**
@@ -275,6 +279,7 @@ export class Worker {
       options: this.#options,
       log,
       admin: this.#admin,
+      deletionsKeptMs: this.#states.deletionsKeptMs,
       metrics: metrics.task(name, partition),
       logger: withFields(logger, { topology: name, partition }),
       clock: this.#clock,
@@ -396,6 +401,8 @@ export class Worker {
       const list = [sourceTopics[0]!, ...different].map((topic) => `${topic}: ${count(topic)}`).join(', ');
       throw new TopologyError('NOT_COPARTITIONED', `"${name}" needs equal partition counts, but has ${list}`);
     }
+    const kept = changelogs.map((topic) => Number(found.get(topic)!.config['delete.retention.ms'] ?? DAY_MS));
+    this.#states.deletionsKeptMs = Math.max(Math.min(...kept), LEAST_KEPT_MS);
   }
 }
 

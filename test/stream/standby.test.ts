@@ -125,6 +125,32 @@ describe('the state of a partition', () => {
     expect(bench.saidThat('wiped')).toEqual([]);
   });
 
+  it('is not gone on with where it lay idle for longer than its changelog remembers what was deleted', async () => {
+    await bench.topics(topology);
+    const admin = bench.log.admin();
+    const changelogs = ['timers', 'counts'].map((store) => `test-counting-${store}-changelog`);
+    for (const topic of changelogs) await admin.configure(topic, { 'delete.retention.ms': '1' });
+    await admin.close();
+    const first = await start(1);
+    await bench.write('clicks', [{ key: 'a', value: { at: 1, do: 'timer' } }]);
+    await bench.settled();
+    await bench.stop(first);
+    const second = await start(2);
+    await bench.write('clicks', [{ key: 'b', value: { at: 5000 } }]);
+    await bench.write('clicks', [{ key: 'b', value: { at: 6000 } }]);
+    await bench.settled();
+    await bench.stop(second);
+    const counted = async () => (await bench.read('counted')).map(([key, n]) => `${key} ${n}`);
+    expect(await counted()).toContain('a timer at 1');
+    for (const topic of changelogs) await bench.log.compact(topic);
+    // the first one's disk has the timer, and nothing tells it any more that it has fired
+    await start(1, {}, { now: () => Date.now() + 120_000 });
+    await bench.write('clicks', [{ key: 'b', value: { at: 7000 } }]);
+    await bench.settled();
+    expect((await counted()).sort()).toEqual(['a 1', 'a timer at 1', 'b 1', 'b 2', 'b 3']);
+    expect(bench.saidThat('wiped')).toHaveLength(1);
+  });
+
   it('is said to be how far restored, how fast, and for how long still', async () => {
     await bench.topics(topology);
     const first = await start(1);
