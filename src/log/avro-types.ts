@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import avsc from 'avsc';
 import { DecodeError } from '../errors.ts';
-import { intern, LONGEST_INTERNED } from './interner.ts';
+import { intern } from './interner.ts';
 
 /**
  * avsc's types, made strict where avsc trusts its input. It reads past the end of a buffer without a word (the check is
@@ -33,10 +33,8 @@ class StrictString extends avsc.types.StringType {
     const from = tap.pos;
     const to = from + n;
     tap.pos = to;
-    if (n <= LONGEST_INTERNED) {
-      const known = intern(buffer, from, to);
-      if (known !== undefined) return known;
-    }
+    const known = intern(buffer, from, to);
+    if (known !== undefined) return known;
     const text = buffer.toString('utf8', from, to);
     // the replacement character is the only trace of bad bytes, and rare enough to be asked about
     if (text.includes('\ufffd') && !isUtf8(buffer.subarray(from, to))) {

@@ -6,14 +6,15 @@
  * come once (ids of events) so pass by without driving out those that return.
  */
 const SLOTS = 1 << 19;
-/** Of a text that is kept. Longer ones are rarely names. */
-export const LONGEST_INTERNED = 24;
+/** Bytes of a text that is kept. Longer ones are rarely names. */
+const LONGEST = 24;
 
 const texts: (string | undefined)[] = [];
 const asked = new Uint8Array(SLOTS);
 
-/** The text of `buffer[from, to)`, at most LONGEST_INTERNED bytes; undefined where they are not all ASCII. */
+/** The text of `buffer[from, to)`; undefined where it is long or not all ASCII. */
 export function intern(buffer: Buffer, from: number, to: number): string | undefined {
+  if (to - from > LONGEST) return undefined;
   let hash = 0x811c9dc5;
   let bits = 0;
   for (let i = from; i < to; i++) {
@@ -26,18 +27,13 @@ export function intern(buffer: Buffer, from: number, to: number): string | undef
   // filled up as a plain array, at the first text
   if (texts.length === 0) for (let i = 0; i < SLOTS; i++) texts.push(undefined);
   const known = texts[slot];
-  if (known !== undefined) {
-    if (same(known, buffer, from, to)) {
-      asked[slot] = 1;
-      return known;
-    }
-    if (asked[slot] === 1) {
-      asked[slot] = 0;
-      return buffer.toString('latin1', from, to);
-    }
+  if (known !== undefined && same(known, buffer, from, to)) {
+    asked[slot] = 1;
+    return known;
   }
   const text = buffer.toString('latin1', from, to);
-  texts[slot] = text;
+  if (asked[slot] === 0) texts[slot] = text;
+  else asked[slot] = 0;
   return text;
 }
 

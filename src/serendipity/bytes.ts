@@ -1,4 +1,4 @@
-import { intern, LONGEST_INTERNED } from '../log/interner.ts';
+import { intern } from '../log/interner.ts';
 
 /**
  * Compact binary state: varints, length-prefixed UTF-8, null as its own mark. One writer is reused for everything that is
@@ -148,8 +148,7 @@ export class Reader {
     const n = this.uint();
     const at = this.at;
     this.at += n;
-    const known = n <= LONGEST_INTERNED ? intern(this.buffer, at, at + n) : undefined;
-    return known ?? this.buffer.toString('utf8', at, at + n);
+    return intern(this.buffer, at, at + n) ?? this.buffer.toString('utf8', at, at + n);
   }
 
   skipText(): void {

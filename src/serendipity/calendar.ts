@@ -59,7 +59,6 @@ export class Calendar {
    */
   lowestFrom(time: number): number {
     const day = this.dayOf(time);
-    if (this.#format === null) return day;
     if (!this.goesBack(time)) return day;
     let lowest = day;
     for (let after = 1; after <= 18; after++) lowest = Math.min(lowest, this.dayOf(time + after * 10 * MINUTE));

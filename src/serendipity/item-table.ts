@@ -44,21 +44,13 @@ export class ItemTable {
     const newest = this.#newestOf(item);
     if (newest > 0) {
       const e = (newest - 1) * ENTRY;
-      const entries = this.#entries;
-      const category = entries[e + CATEGORY];
-      const brand = entries[e + BRAND];
-      const seller = entries[e + SELLER];
+      this.#put(e, out);
       if (
-        names.name(category) === said.category_id &&
-        names.name(brand) === said.brand_id &&
-        names.name(seller) === said.seller_id
-      ) {
-        out.item = item;
-        out.category = category;
-        out.brand = brand;
-        out.seller = seller;
+        names.name(out.category) === said.category_id &&
+        names.name(out.brand) === said.brand_id &&
+        names.name(out.seller) === said.seller_id
+      )
         return;
-      }
     }
     out.item = item;
     out.category = names.id(said.category_id);
@@ -88,11 +80,7 @@ export class ItemTable {
     for (; slots[slot] !== 0; slot = (slot + 1) & mask) {
       const e = (slots[slot] - 1) * ENTRY;
       if (!this.#same(e, buffer, start, length, flagsAt)) continue;
-      const entries = this.#entries;
-      out.item = entries[e + ITEM];
-      out.category = entries[e + CATEGORY];
-      out.brand = entries[e + BRAND];
-      out.seller = entries[e + SELLER];
+      this.#put(e, out);
       return flags & ~NAMES;
     }
     r.at = start;
@@ -104,6 +92,14 @@ export class ItemTable {
     out.seller = flags & 4 ? names.id(r.text()) : -1;
     this.#entryOf(out.item, out.category, out.brand, out.seller);
     return flags & ~NAMES;
+  }
+
+  #put(e: number, out: ItemRow): void {
+    const entries = this.#entries;
+    out.item = entries[e + ITEM];
+    out.category = entries[e + CATEGORY];
+    out.brand = entries[e + BRAND];
+    out.seller = entries[e + SELLER];
   }
 
   #newestOf(item: number): number {
