@@ -8,30 +8,15 @@
  *   closed     everything is released
  */
 import { messageOf } from '../errors.ts';
-import type { LogAdmin, Log, OffsetReader } from '../log/port.ts';
+import type { OffsetReader } from '../log/port.ts';
 import { ChangelogCopy } from './changelog-copy.ts';
-import type { CompiledTopology } from './compile.ts';
 import { openState, storesOf, type Positions } from './local-state.ts';
-import type { Logger } from './logger.ts';
-import type { TaskMetrics } from './metrics.ts';
-import type { Names } from './names.ts';
-import type { CompiledOptions } from './options.ts';
 import { currentAt, planRestore, type Plan } from './restore.ts';
 import { pause, type StateDb } from './state-db.ts';
 import type { SplitKeys } from './changelog.ts';
-import type { Clock } from './task-context.ts';
+import type { PartitionContext } from './task-context.ts';
 
-export interface StandbyContext {
-  topology: CompiledTopology;
-  partition: number;
-  names: Names;
-  options: CompiledOptions;
-  log: Log;
-  admin: LogAdmin;
-  deletionsKeptMs: number;
-  metrics: TaskMetrics;
-  logger: Logger;
-  clock: Clock;
+export interface StandbyContext extends PartitionContext {
   /** it has come closer to the end, or has reached it */
   onProgress: (standby: Standby) => void;
 }

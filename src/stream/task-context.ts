@@ -20,7 +20,8 @@ export interface Clock {
   random(): number;
 }
 
-export interface TaskContext {
+/** What whoever has the state of a partition is given, a task or a standby. */
+export interface PartitionContext {
   topology: CompiledTopology;
   partition: number;
   names: Names;
@@ -29,13 +30,16 @@ export interface TaskContext {
   admin: LogAdmin;
   /** how long the changelogs remember a deletion */
   deletionsKeptMs: number;
+  metrics: TaskMetrics;
+  logger: Logger;
+  clock: Clock;
+}
+
+export interface TaskContext extends PartitionContext {
   /** by source name and by sink name */
   sourceSerdes: ReadonlyMap<string, Serde<unknown>>;
   sinkSerdes: ReadonlyMap<string, Serde<unknown>>;
   tables: ReadonlyMap<string, Table<any>>;
-  metrics: TaskMetrics;
-  logger: Logger;
-  clock: Clock;
   /** delivery of the task's source partitions */
   consumer: { start(at: TopicPartition, position: number): void; pause(at: TopicPartition): void };
 }

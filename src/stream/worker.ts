@@ -23,7 +23,7 @@ import { RegistryPatience } from './patience.ts';
 import { Standby, type StandbyStatus } from './standby.ts';
 import { pause } from './state-db.ts';
 import { GlobalTable } from './tables.ts';
-import type { Clock, TaskContext } from './task-context.ts';
+import type { Clock, PartitionContext, TaskContext } from './task-context.ts';
 import { Task, type TaskStatus } from './task.ts';
 import type { Topology } from './topology.ts';
 
@@ -269,7 +269,7 @@ export class Worker {
   }
 
   /** What tasks and standbys of a partition are both given. */
-  #place(partition: number) {
+  #place(partition: number): PartitionContext {
     const { log, metrics, logger } = this.#given;
     const { name } = this.#topology;
     return {
