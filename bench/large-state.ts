@@ -2,9 +2,11 @@
  * A job with a large state and little else, as a process that can be killed, and the log it runs on:
  *   node bench/large-state.ts '{"brokers": ..., "runtime": ...}'   runs the job; its log goes to stdout, a JSON object a line
  */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 import { Registry } from 'prom-client';
 import { encodeKey } from '../src/log/keys.ts';
 import { kafkaLog } from '../src/log/kafka/index.ts';
@@ -16,6 +18,7 @@ import { namesOf, requiredTopics } from '../src/stream/names.ts';
 import type { RuntimeOptions } from '../src/stream/options.ts';
 import { Topology, type Processor, type ProcessorContext } from '../src/stream/topology.ts';
 import { Worker } from '../src/stream/worker.ts';
+import { startKafka } from '../test/support/kafka-harness.ts';
 import { run, type Running } from '../test/support/process.ts';
 
 export const APP = 'bench';
@@ -134,6 +137,44 @@ export interface Line {
   recordsPerSecond?: number;
   secondsLeft?: number | null;
   lag?: number;
+}
+
+/** Records restored, by what a job said. */
+export function restoredIn(lines: readonly Line[]): number {
+  const last = new Map<number, number>();
+  for (const { msg, partition, done } of lines) if (msg === 'restoring') last.set(partition!, done!);
+  return [...last.values()].reduce((sum, done) => sum + done, 0);
+}
+
+/** What a bench of a large state is told and runs on: a broker of its own unless KAFKA_BROKERS names one. */
+export async function setting(name: string) {
+  const { values } = parseArgs({
+    options: {
+      users: { type: 'string', default: '1000000' },
+      bytes: { type: 'string', default: '500' },
+      partitions: { type: 'string', default: '4' },
+    },
+  });
+  const root = mkdtempSync(join(tmpdir(), `seral-bench-${name}-`));
+  const kafka = process.env['KAFKA_BROKERS'] === undefined ? await startKafka({ jvm: 'full', heapMb: 1024 }) : null;
+  const brokers = process.env['KAFKA_BROKERS'] ?? kafka!.brokers;
+  const log = kafkaLog({ brokers: brokers.split(',') });
+  return {
+    users: Number(values.users),
+    bytes: Number(values.bytes),
+    partitions: Number(values.partitions),
+    root,
+    brokers,
+    log,
+    /** All that is in the log is processed. */
+    idle: async (): Promise<true | undefined> =>
+      (await progressOf(log)).every(({ committed, end }) => committed >= end) || undefined,
+    end: async (): Promise<void> => {
+      await log.close();
+      await kafka?.stop();
+      rmSync(root, { recursive: true, force: true });
+    },
+  };
 }
 
 let started = 0;

@@ -3,30 +3,13 @@
  * of its work. How long until it is ready again with the disk it had, and how fast is the same state restored from
  * nothing? Every figure counts only when the job then processes what comes.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { progress } from '../src/cli/progress.ts';
 import { table } from '../src/cli/table.ts';
-import { kafkaLog } from '../src/log/kafka/index.ts';
 import type { RuntimeOptions } from '../src/stream/options.ts';
-import { startKafka } from '../test/support/kafka-harness.ts';
-import { APP, createTopics, Job, progressOf, touch, type Line } from './large-state.ts';
+import { APP, createTopics, Job, progressOf, restoredIn, setting, touch, type Line } from './large-state.ts';
 
-const { values } = parseArgs({
-  options: {
-    users: { type: 'string', default: '1000000' },
-    bytes: { type: 'string', default: '500' },
-    partitions: { type: 'string', default: '4' },
-  },
-});
-const users = Number(values.users);
-const bytes = Number(values.bytes);
-const root = mkdtempSync(join(tmpdir(), 'seral-bench-restore-'));
-const kafka = process.env['KAFKA_BROKERS'] === undefined ? await startKafka({ jvm: 'full', heapMb: 1024 }) : null;
-const brokers = process.env['KAFKA_BROKERS'] ?? kafka!.brokers;
-const log = kafkaLog({ brokers: brokers.split(',') });
+const { users, bytes, partitions, root, brokers, log, idle, end } = await setting('restore');
 
 const job = (folder: string): Job => {
   const runtime: RuntimeOptions = {
@@ -38,14 +21,6 @@ const job = (folder: string): Job => {
   };
   return new Job(root, { brokers, bytes, runtime });
 };
-/** All that is in the log is processed. */
-const idle = async (): Promise<true | undefined> =>
-  (await progressOf(log)).every(({ committed, end }) => committed >= end) || undefined;
-const restoredBy = (running: Job): number => {
-  const last = new Map<number, number>();
-  for (const { msg, partition, done } of running.lines()) if (msg === 'restoring') last.set(partition!, done!);
-  return [...last.values()].reduce((sum, done) => sum + done, 0);
-};
 /** From its last assignment to the last of its tasks running. */
 async function measured(running: Job): Promise<{ seconds: number; cpuSeconds: number; restored: number }> {
   const since = await running.until('all running', () => running.runningSince());
@@ -53,14 +28,14 @@ async function measured(running: Job): Promise<{ seconds: number; cpuSeconds: nu
   const found = {
     seconds: (since.at - assigned.at) / 1000,
     cpuSeconds: since.cpu - assigned.cpu,
-    restored: restoredBy(running),
+    restored: restoredIn(running.lines()),
   };
   await running.until('all processed', idle);
   return found;
 }
 
 try {
-  await createTopics(log, Number(values.partitions));
+  await createTopics(log, partitions);
   const bar = progress('loading', users, 'users');
   await touch(log, 0, users, (sent) => bar.update(sent));
   bar.stop(`${users} users`);
@@ -110,7 +85,5 @@ try {
     ),
   );
 } finally {
-  await log.close();
-  await kafka?.stop();
-  rmSync(root, { recursive: true, force: true });
+  await end();
 }

@@ -3,30 +3,13 @@
  * until the other commits its partitions' first new records: with a standby of them on its disk (runtime.standby: 1), and
  * with nothing? That it is dead is known when its session is over; what the takeover itself takes begins then.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { progress } from '../src/cli/progress.ts';
 import { table } from '../src/cli/table.ts';
-import { kafkaLog } from '../src/log/kafka/index.ts';
-import { startKafka } from '../test/support/kafka-harness.ts';
-import { APP, createTopics, Job, progressOf, touch } from './large-state.ts';
+import { APP, createTopics, Job, progressOf, restoredIn, setting, touch } from './large-state.ts';
 
-const { values } = parseArgs({
-  options: {
-    users: { type: 'string', default: '1000000' },
-    bytes: { type: 'string', default: '500' },
-    partitions: { type: 'string', default: '4' },
-  },
-});
-const users = Number(values.users);
-const bytes = Number(values.bytes);
-const root = mkdtempSync(join(tmpdir(), 'seral-bench-takeover-'));
-const kafka = process.env['KAFKA_BROKERS'] === undefined ? await startKafka({ jvm: 'full', heapMb: 1024 }) : null;
-const brokers = process.env['KAFKA_BROKERS'] ?? kafka!.brokers;
-const log = kafkaLog({ brokers: brokers.split(',') });
+const { users, bytes, partitions: all, root, brokers, log, idle, end } = await setting('takeover');
 
 const job = (folder: string, standbys: number): Job =>
   new Job(root, {
@@ -34,14 +17,11 @@ const job = (folder: string, standbys: number): Job =>
     bytes,
     runtime: { app: APP, stateDir: join(root, folder), sessionTimeoutMs: 6_000, restoreLogMs: 1_000, standbys },
   });
-const idle = async (): Promise<true | undefined> =>
-  (await progressOf(log)).every(({ committed, end }) => committed >= end) || undefined;
 
 /** It has half of the partitions, and so many standbys of each of the others. */
 const half = (worker: Job, standbys: number): Promise<unknown> =>
   worker.until('half of the partitions', () => {
     const { partitions = [], standbys: kept = [] } = worker.assigned ?? {};
-    const all = Number(values.partitions);
     const shared = partitions.length === all / 2 && kept.length === (standbys * all) / 2;
     return (shared && worker.runningSince()) || undefined;
   });
@@ -79,17 +59,15 @@ async function takeover(victim: Job, heir: Job): Promise<Takeover> {
   const assigned = lines.find(
     (line) => line.msg === 'assigned' && partitions.every((p) => line.partitions!.includes(p)),
   )!;
-  const restored = new Map<number, number>();
-  for (const { msg, partition, done } of lines) if (msg === 'restoring') restored.set(partition!, done!);
   return {
     noticed: (assigned.at - killed) / 1000,
     seconds: (committed - assigned.at) / 1000,
-    restored: [...restored.values()].reduce((a, b) => a + b, 0),
+    restored: restoredIn(lines),
   };
 }
 
 try {
-  await createTopics(log, Number(values.partitions));
+  await createTopics(log, all);
   const bar = progress('loading', users, 'users');
   await touch(log, 0, users, (sent) => bar.update(sent));
   bar.stop(`${users} users`);
@@ -132,7 +110,5 @@ try {
     ),
   );
 } finally {
-  await log.close();
-  await kafka?.stop();
-  rmSync(root, { recursive: true, force: true });
+  await end();
 }
