@@ -13,6 +13,8 @@ export interface CopyOptions {
   batchBytes: number;
   /** where the state on disk stands */
   position: number;
+  /** a piece is on the disk: so many records of what was read, up to a position */
+  onWritten?: (records: number, position: number) => void;
 }
 
 export class ChangelogCopy {
@@ -24,21 +26,23 @@ export class ChangelogCopy {
   readonly #db: StateDb;
   readonly #changelog: ChangelogReader;
   readonly #batchBytes: number;
+  readonly #onWritten: CopyOptions['onWritten'];
   #rows: DbChange[] = [];
   #bytes = 0;
   #unwritten = false;
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(db: StateDb, { store, split, batchBytes, position }: CopyOptions) {
+  constructor(db: StateDb, { store, split, batchBytes, position, onWritten }: CopyOptions) {
     this.#db = db;
     this.store = store;
     this.position = position;
     this.#batchBytes = batchBytes;
+    this.#onWritten = onWritten;
     this.#changelog = new ChangelogReader(store, split);
   }
 
-  /** True where a piece is on its way to the disk since. Resolves when more may come. */
-  async take(batch: RecordBatch): Promise<boolean> {
+  /** Resolves when more may come. */
+  async take(batch: RecordBatch): Promise<void> {
     for (const record of batch.records) {
       this.#changelog.apply(record, this.#rows);
       this.#bytes += (record.key?.length ?? 0) + (record.value?.length ?? 0);
@@ -46,9 +50,7 @@ export class ChangelogCopy {
     this.records += batch.records.length;
     this.position = batch.position;
     this.#unwritten = true;
-    if (this.#bytes < this.#batchBytes) return false;
-    await this.#write();
-    return true;
+    if (this.#bytes >= this.#batchBytes) await this.#write();
   }
 
   /** All that was read is on the disk. */
@@ -80,8 +82,9 @@ export class ChangelogCopy {
     this.#rows = [];
     this.#bytes = 0;
     this.#unwritten = false;
+    const { records, position } = this;
     await this.#writing;
-    this.#writing = this.#db.write(rows);
+    this.#writing = this.#db.write(rows).then(() => this.#onWritten?.(records, position));
     // whoever waits for it next is told; nobody may be when all is given up
     this.#writing.catch(() => {});
   }

@@ -75,11 +75,15 @@ export async function restore(db: StateDb, options: RestoreOptions): Promise<num
   };
   const behind = plans.filter(({ from, end }) => from < end);
   for (const { store, at, from, end } of behind) {
-    const copy = new ChangelogCopy(db, { store, split, batchBytes, position: from });
+    // what is read and not written yet would be read again: it is not restored
+    const onWritten = (records: number, position: number): void => {
+      if (!signal.aborted) progress(store, position - from, records);
+    };
+    const copy = new ChangelogCopy(db, { store, split, batchBytes, position: from, onWritten });
     progress(store, 0, 0);
     for await (const batch of options.reader.read(at, from, end, { signal })) {
       signal.throwIfAborted();
-      if (await copy.take(batch)) progress(store, copy.position - from, copy.records);
+      await copy.take(batch);
     }
     signal.throwIfAborted();
     // with the last piece the whole state is current
