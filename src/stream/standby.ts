@@ -11,6 +11,7 @@ import { messageOf } from '../errors.ts';
 import type { OffsetReader } from '../log/port.ts';
 import { ChangelogCopy } from './changelog-copy.ts';
 import { openState, storesOf, type Positions } from './local-state.ts';
+import { backoff } from './patience.ts';
 import { currentAt, planRestore, type Plan } from './restore.ts';
 import { pause, type StateDb } from './state-db.ts';
 import type { SplitKeys } from './changelog.ts';
@@ -84,7 +85,7 @@ export class Standby {
   }
 
   async #run(): Promise<void> {
-    const { options, logger, metrics } = this.#context;
+    const { options, logger, metrics, clock } = this.#context;
     const { signal } = this.#stop;
     for (let failures = 0; !signal.aborted;) {
       this.#state = 'following';
@@ -101,7 +102,7 @@ export class Standby {
         if (signal.aborted) break;
         this.#state = 'waiting';
         this.#lastError = messageOf(error);
-        const waitMs = Math.min(options.rebuildBackoffMs * 2 ** Math.min(failures++, 20), options.rebuildBackoffMaxMs);
+        const waitMs = backoff(failures++, options, clock);
         logger.warn({ error: messageOf(error), waitMs }, 'a standby has failed and is opened again');
         await pause(waitMs, signal);
       }
