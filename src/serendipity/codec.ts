@@ -2,7 +2,8 @@ import { StoreError } from '../errors.ts';
 import { Reader, Writer } from './bytes.ts';
 import type { Dictionary, ItemRow } from './dictionary.ts';
 import { BRAND, CATEGORY, SELLER, type Past } from './past.ts';
-import { Action, ITEM, Mark, newRows, Page, ROW, User, type DayCounts, type Said } from './user.ts';
+import { newRows } from './rows.ts';
+import { Action, ITEM, Mark, Page, ROW, User, type DayCounts, type Said } from './user.ts';
 
 /**
  * The bytes of a user's recent log (store `today`) and of a closed day (store `past`). Each begins with its version; a
@@ -74,11 +75,12 @@ export function encodeUser(user: User): Buffer {
     ])
       w.uint(n);
   }
-  const numbers = new Map<Page, number>();
-  w.uint(user.pages.length);
+  const { pages } = user;
+  w.uint(pages.length);
   let last: Page | null = null;
-  for (const page of user.pages) {
-    numbers.set(page, numbers.size);
+  for (let number = 0; number < pages.length; number++) {
+    const page = pages[number];
+    page.number = number;
     const flags =
       (last !== null && last.request === page.request ? SAME_REQUEST : 0) |
       (last !== null && last.scene === page.scene ? SAME_SCENE : 0) |
@@ -125,11 +127,11 @@ export function encodeUser(user: User): Buffer {
     w.byte(a.position === null ? 0 : 1);
     if (a.position !== null) w.int(a.position);
     if (a.waitsUntil > 0) w.double(a.waitsUntil);
-    reference(w, numbers, a.page, a.row);
+    reference(w, pages, a.page, a.row);
     verdict(w, a.verdict, a.lastSeen, a.visitDays);
     w.uint(a.revision + 1);
     if (said !== null) {
-      reference(w, numbers, said.page, said.row);
+      reference(w, pages, said.page, said.row);
       verdict(w, said.verdict, said.lastSeen, said.visitDays);
     }
     w.uint(a.counted === null ? 0 : user.counts.indexOf(a.counted) + 1);
@@ -163,15 +165,12 @@ function encodePage(w: Writer, page: Page, names: Dictionary): void {
 }
 
 /** 0: none; 1: an exposure that is no longer kept; else its number and row. */
-function reference(w: Writer, numbers: Map<Page, number>, page: Page | null, row: number): void {
+function reference(w: Writer, pages: readonly Page[], page: Page | null, row: number): void {
   if (page === null) w.byte(0);
+  else if (pages[page.number] !== page) w.byte(1);
   else {
-    const number = numbers.get(page);
-    if (number === undefined) w.byte(1);
-    else {
-      w.uint(number + 2);
-      w.uint(row);
-    }
+    w.uint(page.number + 2);
+    w.uint(row);
   }
 }
 
