@@ -20,6 +20,7 @@ import { Topology, type Processor, type ProcessorContext } from '../src/stream/t
 import { Worker } from '../src/stream/worker.ts';
 import { startKafka } from '../test/support/kafka-harness.ts';
 import { run, type Running } from '../test/support/process.ts';
+import { NODE_FLAGS } from './node-flags.ts';
 
 export const APP = 'bench';
 export const TOUCHES = 'bench.touches';
@@ -187,8 +188,7 @@ export class Job {
   constructor(root: string, settings: Settings) {
     mkdirSync(settings.runtime.stateDir, { recursive: true });
     this.#output = join(root, `job-${++started}.log`);
-    const flags = ['--max-semi-space-size=8', '--disable-warning=ExperimentalWarning'];
-    this.#process = run(process.execPath, [...flags, import.meta.filename, JSON.stringify(settings)], {
+    this.#process = run(process.execPath, [...NODE_FLAGS, import.meta.filename, JSON.stringify(settings)], {
       folder: root,
       root,
       output: this.#output,

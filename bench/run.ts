@@ -18,6 +18,7 @@ import { latencyAt, type Latency } from './latency.ts';
 import { load, type Loaded } from './load.ts';
 import type { RowOptions, RowResult } from './row.ts';
 import { median, medians } from './stats.ts';
+import { NODE_FLAGS } from './node-flags.ts';
 
 const TOPIC = 'behavior.events';
 const ROWS: Record<string, string> = {
@@ -158,7 +159,7 @@ async function inProcess(row: string, file: string): Promise<RowResult> {
   await mkdir(own);
   const options: RowOptions = { brokers, file, topic: TOPIC, folder: own, id, cacheBytes };
   // as bin/seral starts the job
-  const flags = ['--max-semi-space-size=8', ...(process.env['BENCH_NODE_FLAGS'] ?? '').split(' ').filter(Boolean)];
+  const flags = [...NODE_FLAGS, ...(process.env['BENCH_NODE_FLAGS'] ?? '').split(' ').filter(Boolean)];
   const script = join(import.meta.dirname, 'row.ts');
   const child = spawn(process.execPath, [...flags, script, row, '--json', JSON.stringify(options)], {
     stdio: ['ignore', 'pipe', 'inherit'],

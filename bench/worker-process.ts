@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Answer, Usage, WorkerSettings } from './worker.ts';
+import { NODE_FLAGS } from './node-flags.ts';
 
 /** bench/worker.ts as a process: started as bin/seral starts the job, asked, stopped or killed. */
 export class WorkerProcess {
@@ -15,11 +16,10 @@ export class WorkerProcess {
 
   /** What it has to say goes to a file, or nowhere. */
   constructor(settings: WorkerSettings, output: string | null = null) {
-    const flags = ['--max-semi-space-size=8', '--disable-warning=ExperimentalWarning'];
     const more = (process.env['BENCH_NODE_FLAGS'] ?? '').split(' ').filter(Boolean);
     const fd = output === null ? null : openSync(output, 'a');
     const script = join(import.meta.dirname, 'worker.ts');
-    this.#child = spawn(process.execPath, [...flags, ...more, script, JSON.stringify(settings)], {
+    this.#child = spawn(process.execPath, [...NODE_FLAGS, ...more, script, JSON.stringify(settings)], {
       stdio: ['ignore', 'ignore', fd ?? 'ignore', 'ipc'],
       env: { MALLOC_ARENA_MAX: '2', ...process.env },
     });

@@ -54,6 +54,7 @@ export function labelsTopology(options: LabelsOptions = LABELS_DEFAULTS): Topolo
       name: 'events',
       topic: 'behavior.events',
       schema: 'BehaviorEvent',
+      lazy: true,
       time: (event) => event.event_time,
       check: (event, key, now) => checkEvent(event, key, now, options.futureTolerance),
     })

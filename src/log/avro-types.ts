@@ -26,6 +26,9 @@ function length(tap: Tap): number {
   return n;
 }
 
+/** Of the texts that were skipped since this was reset. */
+const skipped = { bits: 0, longest: 0, empty: false };
+
 class StrictString extends avsc.types.StringType {
   _read(tap: Tap): string {
     const n = length(tap);
@@ -45,7 +48,14 @@ class StrictString extends avsc.types.StringType {
 
   _skip(tap: Tap): void {
     const n = length(tap);
-    tap.pos += n;
+    const { buf } = tap;
+    const end = tap.pos + n;
+    let bits = 0;
+    for (let i = tap.pos; i < end; i++) bits |= buf[i]!;
+    skipped.bits |= bits;
+    if (n > skipped.longest) skipped.longest = n;
+    if (n === 0) skipped.empty = true;
+    tap.pos = end;
   }
 
   _write(tap: Tap, value: unknown): void {
@@ -103,6 +113,107 @@ class StrictArray extends avsc.types.ArrayType {
     for (let n = count(tap, 1); n > 0; n = count(tap, 1)) {
       while (n-- > 0) items._skip(tap);
     }
+  }
+}
+
+/** Types whose `_skip` refuses what their `_read` would refuse, but for texts that are not UTF-8. */
+const isSimple = (type: avsc.Type): boolean =>
+  type === text ||
+  type === int ||
+  type === long ||
+  type.typeName === 'boolean' ||
+  type.typeName === 'double' ||
+  type.typeName === 'null' ||
+  (type instanceof avsc.types.UnwrappedUnionType && type.types.every(isSimple));
+
+/** An array of records that stays in bytes until somebody asks for them. What it gives can be read: it was gone through. */
+class LazyArray extends StrictArray {
+  readonly #lazy: boolean;
+
+  constructor(schema: avsc.Schema, options: unknown) {
+    super(schema, options);
+    const { itemsType } = this;
+    this.#lazy = itemsType instanceof avsc.types.RecordType && itemsType.fields.every(({ type }) => isSimple(type));
+  }
+
+  override _read(tap: Tap): any {
+    // a resolver has another writer's records, whose bytes would mean something else later
+    if (!(#lazy in this) || !this.#lazy) return super._read(tap);
+    const { itemsType } = this;
+    const items = itemsType as unknown as Reads;
+    const begin = tap.pos;
+    const n = tap.readLong();
+    const start = tap.pos;
+    // in one block, as nearly every writer has it
+    if (n > 0 && n <= tap.buf.length - start) {
+      skipped.bits = 0;
+      skipped.longest = 0;
+      skipped.empty = false;
+      try {
+        for (let i = 0; i < n; i++) items._skip(tap);
+        const end = tap.pos;
+        if (end < tap.buf.length && tap.buf[end] === 0 && skipped.bits < 0x80) {
+          tap.pos = end + 1;
+          return new LazyRecords(itemsType, tap.buf, start, end, n, skipped.longest, skipped.empty);
+        }
+      } catch {
+        // said properly by the reading below
+      }
+    }
+    tap.pos = begin;
+    return super._read(tap);
+  }
+}
+
+/** Records of a list, in the bytes that they came in until they are asked for. All their texts are ASCII. */
+export class LazyRecords<T = unknown> implements Iterable<T> {
+  readonly length: number;
+  /** Avro's bytes of the records, one behind the other, from `start` to `end` of `bytes` */
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly end: number;
+  readonly type: avsc.Type;
+  /** bytes of the longest text among them */
+  readonly longest: number;
+  /** one of the texts is empty */
+  readonly empty: boolean;
+  #records: T[] | null = null;
+
+  constructor(
+    type: avsc.Type,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    count: number,
+    longest: number,
+    empty: boolean,
+  ) {
+    this.type = type;
+    this.bytes = bytes;
+    this.start = start;
+    this.end = end;
+    this.length = count;
+    this.longest = longest;
+    this.empty = empty;
+  }
+
+  get records(): readonly T[] {
+    if (this.#records !== null) return this.#records;
+    const records: T[] = [];
+    for (let at = this.start; at < this.end;) {
+      const { value, offset } = this.type.decode(this.bytes, at) as { value: T; offset: number };
+      records.push(value);
+      at = offset;
+    }
+    return (this.#records = records);
+  }
+
+  [Symbol.iterator](): Iterator<T> {
+    return this.records[Symbol.iterator]();
+  }
+
+  toJSON(): readonly T[] {
+    return this.records;
   }
 }
 
@@ -179,6 +290,10 @@ class StrictInt extends avsc.types.IntType {
     if (n !== (n | 0)) throw malformed(`${n} is no 32-bit integer`);
     return n;
   }
+
+  _skip(tap: Tap): void {
+    this._read(tap);
+  }
 }
 
 /** avsc computes with doubles: further out, an odd number would come back as its even neighbour. */
@@ -189,6 +304,10 @@ class StrictLong extends avsc.types.LongType {
     const n = tap.readLong();
     if (n > EXACT || n < -EXACT) throw malformed('a number is too large');
     return n;
+  }
+
+  _skip(tap: Tap): void {
+    this._read(tap);
   }
 
   _write(tap: Tap, value: unknown): void {
@@ -203,27 +322,32 @@ const text = new StrictString();
 const long = new StrictLong();
 const int = new StrictInt();
 
-function hook(schema: unknown, options: unknown): avsc.Type | undefined {
-  if (schema === 'string') return text;
-  if (schema === 'int') return int;
-  if (schema === 'long') return long;
-  if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) return undefined;
-  const { type } = schema as { type?: unknown };
-  if (type === 'string') return text;
-  if (type === 'int') return int;
-  if (type === 'long') return long;
-  if (type === 'array') return new StrictArray(schema as avsc.Schema, options);
-  if (type === 'map') return new StrictMap(schema as avsc.Schema, options);
-  if (type === 'enum') return new StrictEnum(schema as avsc.Schema, options);
-  return undefined;
-}
+const hook =
+  (lazy: boolean) =>
+  (schema: unknown, options: unknown): avsc.Type | undefined => {
+    if (schema === 'string') return text;
+    if (schema === 'int') return int;
+    if (schema === 'long') return long;
+    if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) return undefined;
+    const { type } = schema as { type?: unknown };
+    if (type === 'string') return text;
+    if (type === 'int') return int;
+    if (type === 'long') return long;
+    if (type === 'array') return new (lazy ? LazyArray : StrictArray)(schema as avsc.Schema, options);
+    if (type === 'map') return new StrictMap(schema as avsc.Schema, options);
+    if (type === 'enum') return new StrictEnum(schema as avsc.Schema, options);
+    return undefined;
+  };
 
-/** A schema as a type: unions unwrapped, longs as numbers (within 2^52), records without methods. */
-export const avroType = (schema: string | object): avsc.Type =>
+/**
+ * A schema as a type: unions unwrapped, longs as numbers (within 2^52), records without methods. With `lazy`, lists of
+ * plain records are read as LazyRecords.
+ */
+export const avroType = (schema: string | object, { lazy = false } = {}): avsc.Type =>
   avsc.Type.forSchema((typeof schema === 'string' ? JSON.parse(schema) : schema) as avsc.Schema, {
     wrapUnions: false,
     omitRecordMethods: true,
-    typeHook: hook,
+    typeHook: hook(lazy),
   });
 
 /** What reads a writer's records as `reader`. Throws where that cannot be, whatever the record. */

@@ -1,7 +1,7 @@
 import type avsc from 'avsc';
 import { BadRecordError, DecodeError, RegistryError, messageOf } from '../errors.ts';
 import { avroType, resolverOf } from './avro-types.ts';
-import type { Serde } from './serde.ts';
+import type { Serde, SerdeOptions } from './serde.ts';
 
 const MAGIC = 0;
 /** the magic byte and the schema's id, 4 bytes big-endian: Confluent's wire format */
@@ -115,8 +115,8 @@ export class AvroSerde<T> implements Serde<T> {
   #last: Reader = { resolver: undefined, refusal: null };
 
   /** `id` is that of `schema`, which records are written with and read as. */
-  constructor(schema: string, id: number, subject: string, writers: WriterSchemas) {
-    this.#type = avroType(schema);
+  constructor(schema: string, id: number, subject: string, writers: WriterSchemas, options: SerdeOptions = {}) {
+    this.#type = avroType(schema, options);
     this.#id = id;
     this.#subject = subject;
     this.#writers = writers;

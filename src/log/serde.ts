@@ -15,8 +15,13 @@ export interface Serde<T> {
   giveUp?(): void;
 }
 
+export interface SerdeOptions {
+  /** lists of plain records are decoded as LazyRecords, where they can be */
+  lazy?: boolean;
+}
+
 /** Serdes by topic and schema: a registry, real or embedded, stands behind it. `schema` names a file of schemas/. */
 export interface Serdes {
-  serde<T>(topic: string, schema: string): Promise<Serde<T>>;
+  serde<T>(topic: string, schema: string, options?: SerdeOptions): Promise<Serde<T>>;
   close(): Promise<void>;
 }

@@ -2,13 +2,15 @@ import { StoreError } from '../errors.ts';
 import { Reader, Writer } from './bytes.ts';
 import type { Dictionary, ItemRow } from './dictionary.ts';
 import { BRAND, CATEGORY, SELLER, type Past } from './past.ts';
-import { Action, ITEM, Mark, newRows, Page, ROW, User, type DayCounts, type Said } from './user.ts';
+import { newRows } from './rows.ts';
+import { Action, ITEM, Mark, Page, ROW, User, type DayCounts, type Said } from './user.ts';
 
 /**
  * The bytes of a user's recent log (store `today`) and of a closed day (store `past`). Each begins with its version; a
  * reader of every older version stays. Names are written as they are: dictionary ids live in memory only.
  */
-const VERSION = 1;
+const USER_VERSION = 1;
+const DAY_VERSION = 2;
 const writer = new Writer();
 const itemRow: ItemRow = { item: -1, category: -1, brand: -1, seller: -1 };
 
@@ -23,24 +25,26 @@ const LATE = 2;
 const WAITS = 4;
 const WITHDRAWN = 8;
 const SAID = 16;
-// flag of a row of a page, beside those of ItemTable
+// flags of an item, beside those of ItemTable: in a page, and in a closed day
 const HAS_POSITION = 8;
+const HAS_OTHER = 8;
 
-function version(reader: Reader, what: string): void {
+function version(reader: Reader, what: string, newest: number): number {
   const found = reader.byte();
-  if (found !== VERSION) {
+  if (found < 1 || found > newest) {
     throw new StoreError(
       'STATE_VERSION',
-      `${what} was written by version ${found} of its format; this build reads up to ${VERSION}`,
+      `${what} was written by version ${found} of its format; this build reads up to ${newest}`,
       { fatal: true },
     );
   }
+  return found;
 }
 
 export function encodeUser(user: User): Buffer {
   const w = writer;
   const { names } = user;
-  w.byte(VERSION);
+  w.byte(USER_VERSION);
   w.text(user.id);
   w.uint(user.newest);
   w.int(user.openDay);
@@ -74,33 +78,11 @@ export function encodeUser(user: User): Buffer {
     ])
       w.uint(n);
   }
-  const numbers = new Map<Page, number>();
-  w.uint(user.pages.length);
-  let last: Page | null = null;
-  for (const page of user.pages) {
-    numbers.set(page, numbers.size);
-    const flags =
-      (last !== null && last.request === page.request ? SAME_REQUEST : 0) |
-      (last !== null && last.scene === page.scene ? SAME_SCENE : 0) |
-      (last !== null && last.arm === page.arm ? SAME_ARM : 0) |
-      (page.loose ? LOOSE : 0);
-    w.byte(flags);
-    if ((flags & SAME_REQUEST) === 0) w.optional(page.request);
-    if ((flags & SAME_SCENE) === 0) w.optional(page.scene);
-    if ((flags & SAME_ARM) === 0) w.optional(page.arm);
-    last = page;
-    encodePage(w, page, names);
-    w.uint(page.visitDays);
-    const { rows } = page;
-    for (let r = 0; r < rows.length; r += ROW) {
-      // the verdict, and how long ago the category was seen
-      const seen = rows[r + 5];
-      if (Number.isNaN(seen)) w.byte(rows[r + 4]);
-      else {
-        w.byte(rows[r + 4] | 8);
-        w.uint(page.time - seen);
-      }
-    }
+  const { pages } = user;
+  w.uint(pages.length);
+  for (let number = 0; number < pages.length; number++) {
+    pages[number].number = number;
+    encodePage(w, pages[number], number > 0 ? pages[number - 1] : null, names);
   }
   w.uint(user.actions.length);
   for (const a of user.actions) {
@@ -125,11 +107,11 @@ export function encodeUser(user: User): Buffer {
     w.byte(a.position === null ? 0 : 1);
     if (a.position !== null) w.int(a.position);
     if (a.waitsUntil > 0) w.double(a.waitsUntil);
-    reference(w, numbers, a.page, a.row);
+    reference(w, pages, a.page, a.row);
     verdict(w, a.verdict, a.lastSeen, a.visitDays);
     w.uint(a.revision + 1);
     if (said !== null) {
-      reference(w, numbers, said.page, said.row);
+      reference(w, pages, said.page, said.row);
       verdict(w, said.verdict, said.lastSeen, said.visitDays);
     }
     w.uint(a.counted === null ? 0 : user.counts.indexOf(a.counted) + 1);
@@ -148,7 +130,16 @@ export function encodeUser(user: User): Buffer {
   return w.take();
 }
 
-function encodePage(w: Writer, page: Page, names: Dictionary): void {
+function encodePage(w: Writer, page: Page, last: Page | null, names: Dictionary): void {
+  const flags =
+    (last !== null && last.request === page.request ? SAME_REQUEST : 0) |
+    (last !== null && last.scene === page.scene ? SAME_SCENE : 0) |
+    (last !== null && last.arm === page.arm ? SAME_ARM : 0) |
+    (page.loose ? LOOSE : 0);
+  w.byte(flags);
+  if ((flags & SAME_REQUEST) === 0) w.optional(page.request);
+  if ((flags & SAME_SCENE) === 0) w.optional(page.scene);
+  if ((flags & SAME_ARM) === 0) w.optional(page.arm);
   w.uint(page.time);
   w.int(page.day);
   w.text(page.id);
@@ -160,18 +151,25 @@ function encodePage(w: Writer, page: Page, names: Dictionary): void {
     names.writeItem(w, rows[r + ITEM], rows[r], rows[r + 1], rows[r + 2], has);
     if (has) w.int(position);
   }
+  w.uint(page.visitDays);
+  for (let r = 0; r < rows.length; r += ROW) {
+    // the verdict, and how long ago the category was seen
+    const seen = rows[r + 5];
+    if (Number.isNaN(seen)) w.byte(rows[r + 4]);
+    else {
+      w.byte(rows[r + 4] | 8);
+      w.uint(page.time - seen);
+    }
+  }
 }
 
 /** 0: none; 1: an exposure that is no longer kept; else its number and row. */
-function reference(w: Writer, numbers: Map<Page, number>, page: Page | null, row: number): void {
+function reference(w: Writer, pages: readonly Page[], page: Page | null, row: number): void {
   if (page === null) w.byte(0);
+  else if (pages[page.number] !== page) w.byte(1);
   else {
-    const number = numbers.get(page);
-    if (number === undefined) w.byte(1);
-    else {
-      w.uint(number + 2);
-      w.uint(row);
-    }
+    w.uint(page.number + 2);
+    w.uint(row);
   }
 }
 
@@ -186,7 +184,7 @@ const GONE = new Page(-Infinity, -Infinity, '', null, null, null, newRows(1));
 
 export function decodeUser(bytes: Buffer, names: Dictionary): User {
   const r = new Reader(bytes);
-  version(r, "a user's recent log");
+  version(r, "a user's recent log", USER_VERSION);
   const user = new User(r.text(), names);
   user.newest = r.uint();
   user.openDay = r.int();
@@ -315,13 +313,14 @@ function decodeVerdict(r: Reader): Pick<Said, 'verdict' | 'lastSeen' | 'visitDay
 }
 
 /**
- * A closed day of a user: for each value the newest exposure of that day and the newest by another request, as references
- * into the day's exposure events.
+ * A closed day of a user: for each item that was shown, with the names it was shown with, the newest exposure of that day
+ * and the newest by another request, as references into the day's exposure events. Of a category, brand or seller the same
+ * follows from its items'.
  */
 export function encodeDay(pages: readonly Page[], names: Dictionary): Buffer {
-  const { keys, newest, other } = newestOfDay(pages);
+  const shown = newestOfDay(pages);
   const w = writer;
-  w.byte(VERSION);
+  w.byte(DAY_VERSION);
   w.uint(pages.length);
   let time = 0;
   let request: string | null = null;
@@ -332,61 +331,61 @@ export function encodeDay(pages: readonly Page[], names: Dictionary): Buffer {
     else w.optional(page.request);
     request = page.request;
   }
-  for (let kind = CATEGORY; kind <= SELLER; kind++) {
-    let n = 0;
-    for (const key of keys) if ((key & 3) === kind) n++;
-    w.uint(n);
-    for (let i = 0; i < keys.length; i++) {
-      if ((keys[i] & 3) !== kind) continue;
-      w.text(names.name(keys[i] >> 2)!);
-      w.uint(newest[i] * 2 + (other[i] < 0 ? 0 : 1));
-      if (other[i] >= 0) w.uint(other[i]);
-    }
+  w.uint(shown.length);
+  for (const { rows, at, newest, other } of shown) {
+    names.writeItem(w, rows[at + ITEM], rows[at], rows[at + 1], rows[at + 2], other < 0 ? 0 : HAS_OTHER);
+    w.uint(newest);
+    if (other >= 0) w.uint(other);
   }
   return w.take();
 }
 
+/** An item of a day: a row that shows it, and the numbers of the pages that showed it last (-1: none). */
+interface Shown {
+  rows: readonly number[];
+  at: number;
+  newest: number;
+  /** by another request than the newest */
+  other: number;
+}
+
 let table = new Int32Array(256);
 
-/** For each value of a day the number of the page that showed it last, and of the last one by another request (-1: none). */
-function newestOfDay(pages: readonly Page[]): { keys: number[]; newest: number[]; other: number[] } {
+function newestOfDay(pages: readonly Page[]): Shown[] {
   let rows = 0;
   for (const page of pages) rows += page.length;
   let bits = 6;
-  while (1 << bits < rows * 6) bits++;
+  while (1 << bits < rows * 2) bits++;
   if (table.length < 1 << bits) table = new Int32Array(1 << bits);
   const mask = (1 << bits) - 1;
   table.fill(0, 0, 1 << bits);
-  const keys: number[] = [];
-  const newest: number[] = [];
-  const other: number[] = [];
+  const all: Shown[] = [];
   for (let p = pages.length - 1; p >= 0; p--) {
     const page = pages[p];
     for (let r = 0; r < page.rows.length; r += ROW) {
-      for (let kind = CATEGORY; kind <= SELLER; kind++) {
-        const id = page.rows[r + kind];
-        if (id < 0) continue;
-        const key = id * 4 + kind;
-        let at = Math.imul(key, 0x9e3779b1) >>> (32 - bits);
-        while (table[at] !== 0 && keys[table[at] - 1] !== key) at = (at + 1) & mask;
-        if (table[at] === 0) {
-          table[at] = keys.push(key);
-          newest.push(p);
-          other.push(-1);
-          continue;
-        }
-        const entry = table[at] - 1;
-        if (other[entry] >= 0 || newest[entry] === p) continue;
-        if (page.request === null || pages[newest[entry]].request !== page.request) other[entry] = p;
+      let at = Math.imul(page.rows[r + ITEM], 0x9e3779b1) >>> (32 - bits);
+      while (table[at] !== 0 && !sameNames(all[table[at] - 1], page.rows, r)) at = (at + 1) & mask;
+      if (table[at] === 0) {
+        table[at] = all.push({ rows: page.rows, at: r, newest: p, other: -1 });
+        continue;
       }
+      const shown = all[table[at] - 1];
+      if (shown.other >= 0 || shown.newest === p) continue;
+      if (page.request === null || pages[shown.newest].request !== page.request) shown.other = p;
     }
   }
-  return { keys, newest, other };
+  return all;
 }
+
+const sameNames = ({ rows, at }: Shown, others: readonly number[], r: number): boolean =>
+  rows[at + ITEM] === others[r + ITEM] &&
+  rows[at] === others[r] &&
+  rows[at + 1] === others[r + 1] &&
+  rows[at + 2] === others[r + 2];
 
 export function decodeDay(bytes: Buffer, day: number, names: Dictionary, into: Past): void {
   const r = new Reader(bytes);
-  version(r, 'a closed day');
+  const found = version(r, 'a closed day', DAY_VERSION);
   const pages: number[] = [];
   let time = 0;
   let request: string | null = null;
@@ -396,6 +395,23 @@ export function decodeDay(bytes: Buffer, day: number, names: Dictionary, into: P
     if (mark !== 2) request = mark === 0 ? null : r.text();
     pages.push(into.addPage(time, day, request));
   }
+  if (found === 1) return decodeValues(r, pages, names, into);
+  for (let n = r.uint(); n > 0; n--) {
+    const hasOther = names.readItem(r, itemRow) !== 0;
+    const newest = pages[r.uint()];
+    if (hasOther) seeRow(into, itemRow, pages[r.uint()]);
+    seeRow(into, itemRow, newest);
+  }
+}
+
+function seeRow(past: Past, { category, brand, seller }: ItemRow, page: number): void {
+  if (category >= 0) past.see(category * 4 + CATEGORY, page);
+  if (brand >= 0) past.see(brand * 4 + BRAND, page);
+  if (seller >= 0) past.see(seller * 4 + SELLER, page);
+}
+
+/** Version 1 of a closed day had its values one by one, without the items. */
+function decodeValues(r: Reader, pages: readonly number[], names: Dictionary, into: Past): void {
   for (const kind of [CATEGORY, BRAND, SELLER]) {
     for (let n = r.uint(); n > 0; n--) {
       const key = names.id(r.text()) * 4 + kind;

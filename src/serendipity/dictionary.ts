@@ -37,6 +37,14 @@ export class Dictionary {
     this.#items.of(this.id(item.item_id), item, out);
   }
 
+  /**
+   * The same of an item in Avro's bytes, which begin with these four names; an empty name is null. Returns where they end;
+   * -1 where they are unusually long. `bytes` holds whole records, and ASCII.
+   */
+  itemOfAvro(bytes: Buffer, from: number, out: ItemRow): number {
+    return this.#items.ofAvro(bytes, from, out);
+  }
+
   /** An item and its names as state holds them; `flags` is in the same byte as which of them are there. */
   writeItem(w: Writer, item: number, category: number, brand: number, seller: number, flags: number): void {
     this.#items.write(w, item, category, brand, seller, flags);

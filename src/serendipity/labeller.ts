@@ -10,11 +10,12 @@ import {
 } from './counting.ts';
 import { decodeDay, decodeUser, encodeDay, encodeUser } from './codec.ts';
 import { attribute, decide, windowOf, type Rules, type Verdict, type Window } from './definition-1.ts';
-import type { Dictionary } from './dictionary.ts';
+import type { Dictionary, ItemRow } from './dictionary.ts';
 import { distinctItems, type BehaviorEvent, type BehaviorItem, type ItemFacts } from './events.ts';
 import { labelOf, userDayOf } from './outcome.ts';
 import { Past } from './past.ts';
 import { contentOf, rememberedContent, typeNumber } from './same-id.ts';
+import { rowsOf, shownRows } from './rows.ts';
 import { Action, insertByTime, Mark, Page, ROW, User, type Said } from './user.ts';
 import type { Processor, ProcessorContext, Store, StreamRecord, Table, Timer, Want } from '../stream/topology.ts';
 
@@ -285,7 +286,7 @@ export class Labeller implements Processor<BehaviorEvent> {
   // ---------------------------------------------------------------------------------------------- one event
 
   /** The items as they count: nulls filled from the catalog, empty optional ids null. */
-  #fill(items: BehaviorItem[]): BehaviorItem[] {
+  #fill(items: readonly BehaviorItem[]): readonly BehaviorItem[] {
     let whole = true;
     for (const item of items) if (!item.category_id || !item.brand_id || !item.seller_id) whole = false;
     return whole ? items : items.map((item) => this.#filled(item));
@@ -304,11 +305,23 @@ export class Labeller implements Processor<BehaviorEvent> {
     };
   }
 
+  /** The same of a row. */
+  readonly #fillRow = (row: ItemRow): void => {
+    const names = this.#dictionary();
+    const known = this.#catalog.get(names.name(row.item)!);
+    if (known === undefined) return;
+    if (row.category < 0) row.category = names.id(known.category);
+    if (row.brand < 0) row.brand = names.id(known.brand);
+    if (row.seller < 0) row.seller = names.id(known.seller);
+  };
+
   #insert(user: User, event: BehaviorEvent, day: number, late: boolean, replaced: Action[]): void {
     const { event_time: time, event_id: id, scene, arm, event_type: type } = event;
     const request = event.request_id || null;
     if (type === 'exposure') {
-      const page = Page.of(time, day, id, request, scene, arm, this.#fill(distinctItems(event)), user.names);
+      const rows =
+        shownRows(event.items, user.names, this.#fillRow) ?? rowsOf(this.#fill(distinctItems(event)), user.names);
+      const page = new Page(time, day, id, request, scene, arm, rows);
       page.odd = this.#isOdd(page);
       page.loose = page.odd || day < user.openDay;
       if (request !== null) this.#watchLength(user, page);

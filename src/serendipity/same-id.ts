@@ -10,7 +10,7 @@ const TYPES: EventType[] = ['exposure', 'click', 'purchase', 'search', 'visit'];
 const writer = new Writer();
 
 type Content = Pick<BehaviorEvent, 'event_type' | 'event_time' | 'request_id' | 'scene' | 'arm'> & {
-  items: Pick<BehaviorItem, 'item_id' | 'category_id' | 'brand_id' | 'seller_id' | 'position'>[];
+  items: readonly Pick<BehaviorItem, 'item_id' | 'category_id' | 'brand_id' | 'seller_id' | 'position'>[];
 };
 
 export function contentOf(content: Content): Buffer {

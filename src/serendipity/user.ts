@@ -1,7 +1,7 @@
 import type { Past } from './past.ts';
 import { CATEGORY, BRAND, SELLER } from './past.ts';
-import { compareIds, hashId, type BehaviorItem } from './events.ts';
-import type { Dictionary, ItemRow } from './dictionary.ts';
+import { compareIds, hashId } from './events.ts';
+import type { Dictionary } from './dictionary.ts';
 
 /** Bits of a verdict on an exposure. */
 export const NOVEL_CATEGORY = 1;
@@ -10,20 +10,10 @@ export const NOVEL_SELLER = 4;
 
 /** A row of a page: [category, brand, seller, position, verdict, category last seen, item]; names are dictionary ids. */
 export const ROW = 7;
-const POSITION = 3;
-const VERDICT = 4;
+export const POSITION = 3;
+export const VERDICT = 4;
 const LAST_SEEN = 5;
 export const ITEM = 6;
-
-/** What is copied for new rows: plain numbers on the heap, as doubles from the start, which no collection looks into. */
-const blank: number[] = [];
-
-export function newRows(n: number): number[] {
-  while (blank.length < n * ROW) blank.push(blank.length % ROW === VERDICT ? 0 : NaN);
-  return blank.slice(0, n * ROW);
-}
-
-const itemRow: ItemRow = { item: -1, category: -1, brand: -1, seller: -1 };
 
 /** One exposure event: its valid exposures and the verdict on each. */
 export class Page {
@@ -43,6 +33,8 @@ export class Page {
   odd = false;
   counted: DayCounts | null = null;
   countedRelated = 0;
+  /** its place among the user's pages when they were last encoded */
+  number = 0;
 
   constructor(
     time: number,
@@ -61,30 +53,6 @@ export class Page {
     this.scene = scene;
     this.arm = arm;
     this.rows = rows;
-  }
-
-  static of(
-    time: number,
-    day: number,
-    id: string,
-    request: string | null,
-    scene: string | null,
-    arm: string | null,
-    items: readonly BehaviorItem[],
-    names: Dictionary,
-  ): Page {
-    const n = items.length;
-    const rows = newRows(n);
-    for (let i = 0, at = 0; i < n; i++, at += ROW) {
-      const item = items[i];
-      names.ofItem(item, itemRow);
-      rows[at] = itemRow.category;
-      rows[at + 1] = itemRow.brand;
-      rows[at + 2] = itemRow.seller;
-      if (item.position !== null) rows[at + POSITION] = item.position;
-      rows[at + ITEM] = itemRow.item;
-    }
-    return new Page(time, day, id, request, scene, arm, rows);
   }
 
   /** Valid exposures. */

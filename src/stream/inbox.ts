@@ -1,6 +1,6 @@
 /**
- * What was fetched for a task and not yet processed: a queue for each source. Fetched batches are decoded whole, when
- * their turn comes; records leave in the order of event time across the sources, so that a task that catches up meets
+ * What was fetched for a task and not yet processed: a queue for each source. Fetched batches are decoded a piece at a
+ * time, when its turn comes, so that what is made of them is gone again before it is old; records leave in the order of event time across the sources, so that a task that catches up meets
  * them as it would have met them live. For that, a source that is known to have more waits to be heard, for a while.
  */
 import { BadRecordError, SeralError } from '../errors.ts';
@@ -38,6 +38,9 @@ export interface Taken {
   rejected: Rejected[];
 }
 
+/** Records of a batch that are decoded at a time. */
+const PIECE = 500;
+
 class SourceQueue {
   readonly source: CompiledSource;
   readonly topic: string;
@@ -51,7 +54,11 @@ class SourceQueue {
   readonly batches: RecordBatch[] = [];
   /** why nothing more comes of it */
   lost: Error | null = null;
-  /** the first batch, decoded */
+  /** the schemas of the first batch are known */
+  prepared = false;
+  /** of the first batch, where `head` begins */
+  at = 0;
+  /** some of the first batch, decoded; `next` is the one whose turn it is */
   head: (Item | Rejected)[] | null = null;
   next = 0;
 
@@ -177,8 +184,11 @@ export class Inbox {
   async take(max: number): Promise<Taken | null> {
     for (const queue of this.queues) {
       while (queue.hasNext && queue.head === null) {
-        const wait = prepare(queue);
-        if (wait !== undefined) await wait;
+        if (!queue.prepared) {
+          const wait = prepare(queue);
+          if (wait !== undefined) await wait;
+          queue.prepared = true;
+        }
         queue.head = this.#decode(queue, queue.batches[0]!);
         if (queue.head.length === 0) this.#finishBatch(queue);
       }
@@ -209,7 +219,7 @@ export class Inbox {
     const head = queue.head!;
     for (let i = queue.next; ; i++) {
       if (i === head.length) {
-        this.#finishBatch(queue);
+        this.#finishHead(queue);
         return;
       }
       const next = head[i]!;
@@ -224,9 +234,19 @@ export class Inbox {
     }
   }
 
+  #finishHead(queue: SourceQueue): void {
+    queue.at += queue.head!.length;
+    if (queue.at === queue.batches[0]!.records.length) return this.#finishBatch(queue);
+    queue.position = offsetOf(queue.head!.at(-1)!) + 1;
+    queue.head = null;
+    queue.next = 0;
+  }
+
   #finishBatch(queue: SourceQueue): void {
     const batch = queue.batches.shift()!;
     queue.position = batch.position;
+    queue.prepared = false;
+    queue.at = 0;
     queue.head = null;
     queue.next = 0;
     this.moved = true;
@@ -254,9 +274,10 @@ export class Inbox {
     const { source, serde, topic } = queue;
     const { time: timeOf, check } = source.spec;
     const now = this.#options.checkNow();
-    const entries: (Item | Rejected)[] = new Array(batch.records.length);
+    const { at } = queue;
+    const entries: (Item | Rejected)[] = new Array(Math.min(batch.records.length - at, PIECE));
     for (let i = 0; i < entries.length; i++) {
-      const record = batch.records[i]!;
+      const record = batch.records[at + i]!;
       const poisoned = this.#options.poison(topic, record.offset);
       if (poisoned !== undefined) {
         entries[i] = new Rejected(topic, record, poisoned);

@@ -24,6 +24,8 @@ export interface SourceSpec<V = any> {
   topic: string;
   /** name of the schema file in schemas/ */
   schema: string;
+  /** lists of plain records come as LazyRecords where they can: for who reads them from their bytes, or seldom */
+  lazy?: boolean;
   /** event time of a record; the log's timestamp where absent */
   time?: (value: V) => number;
   /**

@@ -12,7 +12,7 @@
  */
 import { ConfigError, SeralError, TaskError, TopologyError, messageOf } from '../errors.ts';
 import type { Claim, GroupAssignment, GroupConsumer, Log, LogAdmin } from '../log/port.ts';
-import type { Serde, Serdes } from '../log/serde.ts';
+import type { Serde, SerdeOptions, Serdes } from '../log/serde.ts';
 import { compile, type CompiledTopology } from './compile.ts';
 import { LocalStates, storesOf } from './local-state.ts';
 import type { Logger } from './logger.ts';
@@ -128,7 +128,8 @@ export class Worker {
       signal: this.#stop.signal,
     });
     for (const { spec } of sources) {
-      this.#sourceSerdes.set(spec.name, await this.#serde(this.#names.subjectTopic(spec), spec.schema, patience));
+      const serde = await this.#serde(this.#names.subjectTopic(spec), spec.schema, patience, { lazy: spec.lazy });
+      this.#sourceSerdes.set(spec.name, serde);
     }
     for (const { spec } of sinks) {
       this.#sinkSerdes.set(spec.name, await this.#serde(this.#names.subjectTopic(spec), spec.schema, patience));
@@ -198,10 +199,15 @@ export class Worker {
     await this.#admin.close();
   }
 
-  async #serde<T>(topic: string, schema: string, patience: RegistryPatience): Promise<Serde<T>> {
+  async #serde<T>(
+    topic: string,
+    schema: string,
+    patience: RegistryPatience,
+    options?: SerdeOptions,
+  ): Promise<Serde<T>> {
     for (;;) {
       try {
-        return await this.#given.serdes.serde(topic, schema);
+        return await this.#given.serdes.serde(topic, schema, options);
       } catch (error) {
         if (!(await patience.waits(error))) throw error;
       }

@@ -5,7 +5,7 @@ import avsc from 'avsc';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { BadRecordError, DecodeError, RegistryError } from '../../src/errors.ts';
-import { avroType } from '../../src/log/avro-types.ts';
+import { avroType, LazyRecords } from '../../src/log/avro-types.ts';
 import { AvroSerde, WriterSchemas } from '../../src/log/avro.ts';
 import { decodeKey, encodeKey } from '../../src/log/keys.ts';
 import { embeddedId, embeddedSerdes } from '../../src/log/registry/embedded.ts';
@@ -46,6 +46,9 @@ const codeOf = (call: () => unknown): string => {
 };
 
 const schema = await readSchema('BehaviorEvent');
+const itemSchema = (JSON.parse(schema) as { fields: { name: string; type: any }[] }).fields.find(
+  ({ name }) => name === 'items',
+)!.type.items as object;
 const full: Event = {
   event_id: 'e1',
   event_type: 'exposure',
@@ -267,6 +270,72 @@ describe('a serde', () => {
       }),
       { numRuns: 500 },
     );
+  });
+});
+
+describe('lazy lists', () => {
+  const writers = new WriterSchemas(() => Promise.resolve(null));
+  const eager = new AvroSerde<Event>(schema, 1, 'behavior.events-value', writers);
+  const lazy = new AvroSerde<Event>(schema, 1, 'behavior.events-value', writers, { lazy: true });
+  const whole = (event: Event): Event => ({ ...event, items: [...event.items] });
+  const plain: Event = { ...full, items: full.items.map((item) => ({ ...item, item_id: 'i1' })) };
+
+  it('stay in bytes until they are asked for, and are the same then', () => {
+    const read = lazy.decode(eager.encode(plain));
+    expect(read.items).toBeInstanceOf(LazyRecords);
+    const items = read.items as unknown as LazyRecords<Item>;
+    expect(items).toMatchObject({ length: plain.items.length, empty: false });
+    expect(items.records).toEqual(plain.items);
+    expect(items.records).toBe(items.records);
+    expect(JSON.parse(JSON.stringify(read))).toEqual(plain);
+    expect(lazy.decode(eager.encode({ ...plain, items: [{ ...plain.items[0]!, seller_id: '' }] })).items).toMatchObject(
+      {
+        empty: true,
+      },
+    );
+  });
+
+  it('are read at once where they are empty or have a text that is not ASCII', () => {
+    expect(lazy.decode(eager.encode({ ...full, items: [] })).items).toEqual([]);
+    expect(lazy.decode(eager.encode(full)).items).toEqual(full.items);
+  });
+
+  it('are refused for what a list read at once is refused for, whatever the bytes are', () => {
+    const bytes = eager.encode(plain);
+    fc.assert(
+      fc.property(fc.nat(bytes.length - 6), fc.nat(255), fc.nat(3), (at, value, cut) => {
+        const changed = Buffer.from(bytes.subarray(0, bytes.length - (cut === 3 ? 1 : 0)));
+        changed[Math.min(5 + at, changed.length - 1)] = value;
+        const code = codeOf(() => eager.decode(changed));
+        expect(codeOf(() => whole(lazy.decode(changed)))).toBe(code);
+        if (code === 'none') expect(whole(lazy.decode(changed))).toEqual(eager.decode(changed));
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  it('in several blocks, as some writers have them, are the same', () => {
+    const bytes = eager.encode(plain);
+    const items = avroType({ type: 'array', items: itemSchema }).toBuffer(plain.items);
+    const at = bytes.indexOf(items);
+    const one = avroType(itemSchema).toBuffer(plain.items[0]);
+    // a block of one that says how long it is, and one that does not
+    const size = Buffer.alloc(10);
+    const sized = Buffer.concat([Buffer.of(1), size.subarray(0, avroType('"long"').encode(one.length, size)), one]);
+    const blocks = Buffer.concat([sized, Buffer.of(2), one, Buffer.of(0)]);
+    const changed = Buffer.concat([bytes.subarray(0, at), blocks, bytes.subarray(at + items.length)]);
+    expect(whole(lazy.decode(changed)).items).toEqual([plain.items[0], plain.items[0]]);
+  });
+
+  it('of another writer are read at once', async () => {
+    const newer = JSON.parse(schema) as { fields: { name: string; type: any }[] };
+    newer.fields.find(({ name }) => name === 'items')!.type.items.fields.unshift({ name: 'rank', type: 'int' });
+    const known = new WriterSchemas(() => Promise.resolve(JSON.stringify(newer)));
+    const serde = new AvroSerde<Event>(schema, 1, 'behavior.events-value', known, { lazy: true });
+    const value = { ...plain, items: plain.items.map((item) => ({ rank: 7, ...item })) };
+    const bytes = framed(9, avroType(newer).toBuffer(value));
+    await serde.prepare([bytes]);
+    expect(serde.decode(bytes).items).toEqual(plain.items);
   });
 });
 

@@ -1,7 +1,23 @@
 import { LABELS_DEFAULTS, labelsTopology, type LabelsOptions } from '../../topologies/labels.ts';
 import { metricsKey, type MetricsDay } from '../../src/serendipity/metrics.ts';
-import { eventFromJson, type ItemFacts, type SerendipityLabel, type UserDay } from '../../src/serendipity/events.ts';
+import {
+  eventFromJson,
+  type BehaviorEvent,
+  type ItemFacts,
+  type SerendipityLabel,
+  type UserDay,
+} from '../../src/serendipity/events.ts';
+import { AvroSerde, WriterSchemas } from '../../src/log/avro.ts';
+import { readSchema } from '../../src/log/schemas.ts';
 import type { ProcessorContext, Store, Timer } from '../../src/stream/topology.ts';
+
+const schema = await readSchema('BehaviorEvent');
+const writers = new WriterSchemas(() => Promise.resolve(null));
+const serde = new AvroSerde<BehaviorEvent>(schema, 1, 'behavior.events-value', writers, { lazy: true });
+
+/** As the job has it from the log, with its items in bytes; as it is, where bytes would not be the same. */
+const throughBytes = (event: BehaviorEvent): BehaviorEvent =>
+  JSON.stringify(event).includes('\\ud') ? event : serde.decode(serde.encode(event));
 
 /**
  * The labels processor by itself, with the least context that the interface allows. `forget(i)` says after which events
@@ -17,6 +33,7 @@ export class BenchOfOne {
   readonly #processor;
   readonly #topology;
   #streamTime = -Infinity;
+  #arrived = 0;
 
   constructor(options: Partial<LabelsOptions> = {}, catalog: Map<string, ItemFacts> = new Map()) {
     this.#topology = labelsTopology({ ...LABELS_DEFAULTS, ...options });
@@ -94,8 +111,10 @@ export class BenchOfOne {
     return sum;
   }
 
+  /** Every other event as it comes from the log, the others as from a file. */
   arrive(json: unknown): void {
-    const event = eventFromJson(json);
+    const parsed = eventFromJson(json);
+    const event = this.#arrived++ % 2 === 0 ? throughBytes(parsed) : parsed;
     const record = { key: event.user_id, value: event, time: event.event_time };
     this.#streamTime = Math.max(this.#streamTime, event.event_time);
     this.#fetch((want) => this.#processor.keys!(record, want));

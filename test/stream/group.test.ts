@@ -234,7 +234,12 @@ describe('workers of a group', () => {
       const topology = counting();
       await bench.topics(topology);
       const gate = Promise.withResolvers<void>();
-      const serde = { ...jsonSerde<any>(), prepare: () => gate.promise };
+      let came = false;
+      const prepare = (): Promise<void> => {
+        came = true;
+        return gate.promise;
+      };
+      const serde = { ...jsonSerde<any>(), prepare };
       const serdes = { serde: () => Promise.resolve(serde), close: () => Promise.resolve() };
       const worker = await bench.started(topology, { maxBufferedBytes: 1, commitIntervalMs: 10_000 }, { serdes });
       const write = (from: number, count: number) =>
@@ -243,7 +248,7 @@ describe('workers of a group', () => {
           Array.from({ length: count }, (_, i) => ({ key: 'a', value: { at: from + i } })),
         );
       await write(0, 10);
-      await eventually(() => expect(worker.status().tasks[0]!.lag).toBe(10));
+      await eventually(() => expect([came, worker.status().tasks[0]!.lag]).toEqual([true, 10]));
       await write(10, 10);
       await bench.log.trim({ topic: 'clicks', partition: 0 }, 15);
       gate.resolve();

@@ -1,7 +1,7 @@
 import { RegistryError } from '../../errors.ts';
 import { AvroSerde, WriterSchemas } from '../avro.ts';
 import { readSchema, subjectOf } from '../schemas.ts';
-import type { Serde, Serdes } from '../serde.ts';
+import type { Serde, SerdeOptions, Serdes } from '../serde.ts';
 import { type RegistryOptions, ask, registryClient } from './client.ts';
 
 /**
@@ -17,7 +17,7 @@ export function confluentSerdes(options: RegistryOptions): Serdes {
     return found.schemaType === undefined || found.schemaType === 'AVRO' ? found.schema : `"${found.schemaType}"`;
   });
   return {
-    async serde<T>(topic: string, name: string): Promise<Serde<T>> {
+    async serde<T>(topic: string, name: string, serde?: SerdeOptions): Promise<Serde<T>> {
       const schema = await readSchema(name, options.schemasFolder);
       const subject = subjectOf(topic, options.subjectPrefix);
       const id = await ask(`look up ${name} in ${subject}`, () =>
@@ -30,7 +30,7 @@ export function confluentSerdes(options: RegistryOptions): Serdes {
           { fatal: true },
         );
       }
-      return new AvroSerde<T>(schema, id, subject, writers);
+      return new AvroSerde<T>(schema, id, subject, writers, serde);
     },
     async close() {
       await client.close();

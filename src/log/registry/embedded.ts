@@ -2,7 +2,7 @@ import { RegistryError } from '../../errors.ts';
 import { AvroSerde, WriterSchemas } from '../avro.ts';
 import { avroType } from '../avro-types.ts';
 import { readSchema, readSchemas, schemasFolder, subjectOf } from '../schemas.ts';
-import type { Serde, Serdes } from '../serde.ts';
+import type { Serde, SerdeOptions, Serdes } from '../serde.ts';
 
 /**
  * An id out of the schema itself: 31 bits of the fingerprint of its canonical form, so that every machine gives the same
@@ -34,9 +34,9 @@ export async function embeddedSerdes(folder = schemasFolder): Promise<Serdes> {
   const writers = new WriterSchemas((id) => Promise.resolve(byId.get(id) ?? null));
   for (const [id, schema] of byId) writers.set(id, schema);
   return {
-    async serde<T>(topic: string, name: string): Promise<Serde<T>> {
+    async serde<T>(topic: string, name: string, serde?: SerdeOptions): Promise<Serde<T>> {
       const schema = await readSchema(name, folder);
-      return new AvroSerde<T>(schema, embeddedId(schema), subjectOf(topic), writers);
+      return new AvroSerde<T>(schema, embeddedId(schema), subjectOf(topic), writers, serde);
     },
     async close() {},
   };
