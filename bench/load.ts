@@ -11,6 +11,8 @@ export interface Loaded {
   events: number;
   /** item exposures */
   items: number;
+  /** time of the newest event */
+  last: number;
 }
 
 /** Generates a log once, into a file and, where there is a log to take it, into a topic. */
@@ -32,7 +34,7 @@ export async function load(
     await admin.close();
     await producer!.open();
   }
-  const loaded: Loaded = { events: 0, items: 0 };
+  const loaded: Loaded = { events: 0, items: 0, last: 0 };
   let batch: GeneratedEvent[] = [];
   const bar = progress('loading', options.events, 'events');
   const send = async () => {
@@ -45,14 +47,15 @@ export async function load(
   };
   for await (const event of generate(options)) {
     loaded.items += event.event_type === 'exposure' ? event.items.length : 0;
+    if (event.event_time > loaded.last) loaded.last = event.event_time;
     batch.push(event);
     if (batch.length === 5000) await send();
   }
   await send();
-  const { events, items } = loaded;
+  const { events, items, last } = loaded;
   bar.stop(`${events} events, ${items} item exposures, ${options.users} users, ${options.days} days`);
   await out.close();
   await producer?.close();
   await serdes.close();
-  return loaded;
+  return { events, items, last };
 }

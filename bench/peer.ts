@@ -1,17 +1,21 @@
 /**
  * node bench/peer.ts --peer DIR: the labels job and a Kafka Streams application of the same contract, in turn on one broker
  * and one topic. DIR holds kstreams/run.sh with the commands build, label and dump (its RESULT line is read); it is built
- * with Maven into a scratch folder. Both must publish the same labels, or there is nothing to compare.
+ * with Maven into a scratch folder. Both should publish the same labels: where they do not it says so and exits with 1;
+ * --keep and `seral replay labels` then show which.
  */
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { table } from '../src/cli/table.ts';
 import { kafkaLog } from '../src/log/kafka/index.ts';
 import { readLines } from '../src/log/ndjson.ts';
+import type { Log } from '../src/log/port.ts';
+import { embeddedSerdes } from '../src/log/registry/embedded.ts';
 import { startKafka } from '../test/support/kafka-harness.ts';
+import { LABELS_DEFAULTS } from '../topologies/labels.ts';
 import { Digest } from './digest.ts';
 import { wholeRun } from './job.ts';
 import { load } from './load.ts';
@@ -32,6 +36,7 @@ const HELP = `node bench/peer.ts --peer DIR [options]
   --partitions N   (4)
   --commit-ms N    (1000)
   --cache-mb N     of ours, for decoded state (256); the peer's record cache is 256 MB
+  --keep FILE      the peer's labels, as ndjson
   --workers N      processes of ours, and threads of the peer (1)
 `;
 
@@ -47,6 +52,7 @@ const { values } = parseArgs({
     partitions: { ...text, default: '4' },
     'commit-ms': { ...text, default: '1000' },
     'cache-mb': { ...text, default: '256' },
+    keep: text,
     workers: { ...text, default: '1' },
     help: { type: 'boolean', default: false },
   },
@@ -106,6 +112,7 @@ async function theirs(brokers: string): Promise<Figures> {
   const result = JSON.parse(line.slice(7)) as PeerResult;
   const file = join(folder, 'peer-labels.ndjson');
   await runPeer(brokers, 'dump', '--topic', PEERS_LABELS, '--out', file);
+  if (values.keep !== undefined) await copyFile(file, values.keep);
   const digest = new Digest();
   for await (const lines of readLines(file)) {
     for (const { value } of lines) {
@@ -122,6 +129,23 @@ async function theirs(brokers: string): Promise<Figures> {
     count: digest.count,
     digest: String(digest),
   };
+}
+
+/** A visit in each partition, later than grace: the clicks at the end that wait for an exposure are labelled without. */
+async function close(log: Log, last: number): Promise<void> {
+  const serdes = await embeddedSerdes();
+  const serde = await serdes.serde(SOURCE, 'BehaviorEvent');
+  const producer = log.producer();
+  await producer.open();
+  const visits = Array.from({ length: partitions }, (_, partition) => {
+    const user_id = `closing-${partition}`;
+    const event = { event_id: user_id, event_type: 'visit', event_time: last + LABELS_DEFAULTS.grace + 1, user_id };
+    const value = serde.encode({ ...event, request_id: null, scene: null, arm: null, items: [], query: null });
+    return { topic: SOURCE, partition, key: Buffer.from(user_id), value };
+  });
+  await producer.send(visits);
+  await producer.close();
+  await serdes.close();
 }
 
 function report(ours: Figures, peers: Figures): void {
@@ -158,7 +182,8 @@ try {
       days: Number(values.days),
       seed: values.seed,
     };
-    await load(options, join(folder, 'events.ndjson'), { log, topic: SOURCE, partitions });
+    const { last } = await load(options, join(folder, 'events.ndjson'), { log, topic: SOURCE, partitions });
+    await close(log, last);
     const all: { ours: Figures[]; peers: Figures[] } = { ours: [], peers: [] };
     for (let n = 0; n < Number(values.runs); n++) {
       process.stderr.write(`run ${n + 1}: ours ...\n`);
@@ -170,10 +195,12 @@ try {
       const ours = { ...rest, changelogBytes: changelogBytes!, stateBytes: stateBytes! };
       process.stderr.write(`run ${n + 1}: the peer ...\n`);
       const peers = await theirs(brokers);
-      if (ours.count !== peers.count || ours.digest !== peers.digest)
-        throw new Error(
-          `ours: ${ours.count} labels (${ours.digest}), the peer's: ${peers.count} (${peers.digest}): not the same work`,
+      if (ours.count !== peers.count || ours.digest !== peers.digest) {
+        process.stderr.write(
+          `NOT THE SAME: ours ${ours.count} labels (${ours.digest}), the peer's ${peers.count} (${peers.digest})\n`,
         );
+        process.exitCode = 1;
+      }
       all.ours.push(ours);
       all.peers.push(peers);
     }
