@@ -1,9 +1,11 @@
 import { progress } from '../src/cli/progress.ts';
 import { TextFile } from '../src/log/ndjson.ts';
-import type { Log } from '../src/log/port.ts';
+import type { Log, OutRecord } from '../src/log/port.ts';
 import { embeddedSerdes } from '../src/log/registry/embedded.ts';
+import type { Serde } from '../src/log/serde.ts';
 import type { BehaviorEvent } from '../src/serendipity/events.ts';
 import { requiredTopics } from '../src/stream/names.ts';
+import { LABELS_DEFAULTS } from '../topologies/labels.ts';
 import { generate, toLine, type GeneratedEvent, type GeneratorOptions } from './generate.ts';
 import { labelsFrom } from './job.ts';
 
@@ -11,11 +13,23 @@ export interface Loaded {
   events: number;
   /** item exposures */
   items: number;
-  /** time of the newest event */
-  last: number;
 }
 
-/** Generates a log once, into a file and, where there is a log to take it, into a topic. */
+/**
+ * A visit in each partition, later than grace: what a replay of the file does at its end, for a topic that has none. Clicks
+ * that wait for an exposure are then labelled without.
+ */
+function closing(topic: string, partitions: number, last: number, serde: Serde<BehaviorEvent>): OutRecord[] {
+  return Array.from({ length: partitions }, (_, partition) => {
+    const user_id = `closing-${partition}`;
+    const event_time = last + LABELS_DEFAULTS.grace + 1;
+    const rest = { request_id: null, scene: null, arm: null, items: [], query: null };
+    const value = serde.encode({ event_id: user_id, event_type: 'visit', event_time, user_id, ...rest });
+    return { topic, partition, key: Buffer.from(user_id), value };
+  });
+}
+
+/** Generates a log once, into a file and, where there is a log to take it, into a topic, which then is closed. */
 export async function load(
   options: GeneratorOptions,
   path: string,
@@ -34,7 +48,7 @@ export async function load(
     await admin.close();
     await producer!.open();
   }
-  const loaded: Loaded = { events: 0, items: 0, last: 0 };
+  const loaded = { events: 0, items: 0, last: 0 };
   let batch: GeneratedEvent[] = [];
   const bar = progress('loading', options.events, 'events');
   const send = async () => {
@@ -52,10 +66,11 @@ export async function load(
     if (batch.length === 5000) await send();
   }
   await send();
-  const { events, items, last } = loaded;
+  if (to !== null) await producer!.send(closing(to.topic, to.partitions, loaded.last, serde));
+  const { events, items } = loaded;
   bar.stop(`${events} events, ${items} item exposures, ${options.users} users, ${options.days} days`);
   await out.close();
   await producer?.close();
   await serdes.close();
-  return { events, items, last };
+  return { events, items };
 }

@@ -12,10 +12,7 @@ import { parseArgs, promisify } from 'node:util';
 import { table } from '../src/cli/table.ts';
 import { kafkaLog } from '../src/log/kafka/index.ts';
 import { readLines } from '../src/log/ndjson.ts';
-import type { Log } from '../src/log/port.ts';
-import { embeddedSerdes } from '../src/log/registry/embedded.ts';
 import { startKafka } from '../test/support/kafka-harness.ts';
-import { LABELS_DEFAULTS } from '../topologies/labels.ts';
 import { Digest } from './digest.ts';
 import { wholeRun } from './job.ts';
 import { load } from './load.ts';
@@ -131,23 +128,6 @@ async function theirs(brokers: string): Promise<Figures> {
   };
 }
 
-/** A visit in each partition, later than grace: the clicks at the end that wait for an exposure are labelled without. */
-async function close(log: Log, last: number): Promise<void> {
-  const serdes = await embeddedSerdes();
-  const serde = await serdes.serde(SOURCE, 'BehaviorEvent');
-  const producer = log.producer();
-  await producer.open();
-  const visits = Array.from({ length: partitions }, (_, partition) => {
-    const user_id = `closing-${partition}`;
-    const event = { event_id: user_id, event_type: 'visit', event_time: last + LABELS_DEFAULTS.grace + 1, user_id };
-    const value = serde.encode({ ...event, request_id: null, scene: null, arm: null, items: [], query: null });
-    return { topic: SOURCE, partition, key: Buffer.from(user_id), value };
-  });
-  await producer.send(visits);
-  await producer.close();
-  await serdes.close();
-}
-
 function report(ours: Figures, peers: Figures): void {
   const whole = (value: number) => Math.round(value).toLocaleString('en-US');
   const mb = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`;
@@ -182,8 +162,7 @@ try {
       days: Number(values.days),
       seed: values.seed,
     };
-    const { last } = await load(options, join(folder, 'events.ndjson'), { log, topic: SOURCE, partitions });
-    await close(log, last);
+    await load(options, join(folder, 'events.ndjson'), { log, topic: SOURCE, partitions });
     const all: { ours: Figures[]; peers: Figures[] } = { ours: [], peers: [] };
     for (let n = 0; n < Number(values.runs); n++) {
       process.stderr.write(`run ${n + 1}: ours ...\n`);
