@@ -39,7 +39,7 @@ export class Dictionary {
 
   /**
    * The same of an item in Avro's bytes, which begin with these four names; an empty name is null. Returns where they end;
-   * -1 where they are unusually long. `bytes` holds whole records, and ASCII.
+   * -1 where they are unusually long, or their lengths unusually written. `bytes` holds whole records, and ASCII.
    */
   itemOfAvro(bytes: Buffer, from: number, out: ItemRow): number {
     return this.#items.ofAvro(bytes, from, out);

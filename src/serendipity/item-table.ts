@@ -85,6 +85,7 @@ export class ItemTable {
       if (name > 0) {
         // a union's branch: 0 is null, 2 says that a text follows, and an empty one is as good as null
         const branch = bytes[pos++];
+        if (branch !== 0 && branch !== 2) return -1;
         if (branch === 0 || bytes[pos] === 0) {
           if (branch !== 0) pos++;
           continue;

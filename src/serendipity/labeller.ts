@@ -306,8 +306,7 @@ export class Labeller implements Processor<BehaviorEvent> {
   }
 
   /** The same of a row. */
-  readonly #fillRow = (row: ItemRow): void => {
-    const names = this.#dictionary();
+  readonly #fillRow = (row: ItemRow, names: Dictionary): void => {
     const known = this.#catalog.get(names.name(row.item)!);
     if (known === undefined) return;
     if (row.category < 0) row.category = names.id(known.category);

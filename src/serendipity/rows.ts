@@ -60,12 +60,13 @@ function isPlain({ type }: Items): boolean {
 
 /**
  * The rows of an exposure straight from the bytes of its items, with no text and no object made: distinctItems and rowsOf in
- * one. `fill` puts in names that an item lacks. Null where the bytes are not a BehaviorItem's, or names are unusually long.
+ * one. `fill` puts in names that an item lacks. Null where the bytes are not a BehaviorItem's, or names are unusually long, or
+ * numbers written longer than they need be.
  */
 export function shownRows(
   items: Items | readonly BehaviorItem[],
   names: Dictionary,
-  fill: (row: ItemRow) => void,
+  fill: (row: ItemRow, names: Dictionary) => void,
 ): number[] | null {
   if (!(items instanceof LazyRecords) || !isPlain(items)) return null;
   const { bytes, length } = items;
@@ -76,21 +77,26 @@ export function shownRows(
     pos = names.itemOfAvro(bytes, pos, found);
     if (pos < 0) return null;
     let position = NaN;
-    if (bytes[pos++] !== 0) {
+    const hasPosition = bytes[pos++];
+    if (hasPosition !== 0) {
       let byte = bytes[pos++];
       let zigzag = byte & 0x7f;
-      for (let shift = 7; byte > 0x7f; shift += 7) {
+      let shift = 7;
+      for (; byte > 0x7f && shift < 35; shift += 7) {
         byte = bytes[pos++];
         zigzag |= (byte & 0x7f) << shift;
       }
+      if (hasPosition !== 2 || byte > 0x7f) return null;
       position = (zigzag >>> 1) ^ -(zigzag & 1);
     }
     const viewable = bytes[pos++] !== 0;
-    // price and quantity
-    if (bytes[pos++] !== 0) pos += DOUBLE_BYTES;
+    const hasPrice = bytes[pos++];
+    if (hasPrice === 2) pos += DOUBLE_BYTES;
+    else if (hasPrice !== 0) return null;
+    // quantity
     while (bytes[pos++] > 0x7f);
     if (!viewable || isShown(rows, at, found.item)) continue;
-    if (found.category < 0 || found.brand < 0 || found.seller < 0) fill(found);
+    if (found.category < 0 || found.brand < 0 || found.seller < 0) fill(found, names);
     put(rows, at, found);
     rows[at + POSITION] = position;
     at += ROW;

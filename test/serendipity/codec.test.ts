@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { StoreError } from '../../src/errors.ts';
-import { avroType, type LazyRecords } from '../../src/log/avro-types.ts';
+import { avroType, LazyRecords } from '../../src/log/avro-types.ts';
 import { readSchema } from '../../src/log/schemas.ts';
 import { Reader, Writer } from '../../src/serendipity/bytes.ts';
 import { decodeDay, encodeDay } from '../../src/serendipity/codec.ts';
@@ -67,6 +67,52 @@ describe('rows from bytes', () => {
       { numRuns: 2000 },
     );
     expect(straight).toBeGreaterThan(200);
+  });
+
+  it('are not read from numbers that are written longer than they need be', () => {
+    const names = new Dictionary();
+    const one: BehaviorItem = {
+      item_id: 'i',
+      category_id: 'c',
+      brand_id: 'b',
+      seller_id: 's',
+      position: 3,
+      viewable: true,
+      price: null,
+      quantity: 1,
+    };
+    const bytes = list.toBuffer([one]);
+    const readable = (changed: Buffer): unknown => {
+      try {
+        return list.decode(changed, 0).value;
+      } catch {
+        return null;
+      }
+    };
+    for (let at = 1; at < bytes.length - 1; at++) {
+      // the same number, with a byte of nothing behind it; of a text this makes another text
+      const longer = Buffer.concat([bytes.subarray(0, at), Buffer.of(bytes[at]! | 0x80, 0), bytes.subarray(at + 1)]);
+      const read = readable(longer);
+      if (!(read instanceof LazyRecords)) continue;
+      const items = read as LazyRecords<BehaviorItem>;
+      const rows = shownRows(items, names, () => {});
+      if (rows === null) continue;
+      const event = { event_type: 'exposure', items } as unknown as BehaviorEvent;
+      // an empty name is as good as none, which the labeller's filling says of decoded items
+      const filled = distinctItems(event).map((of) => ({ ...of, category_id: of.category_id || null }));
+      expect(rows).toEqual(rowsOf(filled, names));
+    }
+    // and padded to more bytes than 32 bits take
+    const at = bytes.length - 5;
+    expect(bytes[at]).toBe(6);
+    const padded = Buffer.concat([
+      bytes.subarray(0, at),
+      Buffer.of(0x86, 0x80, 0x80, 0x80, 0x80, 0),
+      bytes.subarray(at + 1),
+    ]);
+    const read = list.decode(padded, 0).value as LazyRecords<BehaviorItem>;
+    expect(read.records[0]!.position).toBe(3);
+    expect(shownRows(read, names, () => {})).toBeNull();
   });
 
   it('are written and read again by another dictionary, long names too', () => {
