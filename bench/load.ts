@@ -1,10 +1,10 @@
 import { progress } from '../src/cli/progress.ts';
 import { TextFile } from '../src/log/ndjson.ts';
-import type { Log, OutRecord } from '../src/log/port.ts';
+import type { Log } from '../src/log/port.ts';
 import { embeddedSerdes } from '../src/log/registry/embedded.ts';
-import type { Serde } from '../src/log/serde.ts';
 import type { BehaviorEvent } from '../src/serendipity/events.ts';
 import { requiredTopics } from '../src/stream/names.ts';
+import { closing, eventOf } from '../test/support/sample.ts';
 import { LABELS_DEFAULTS } from '../topologies/labels.ts';
 import { generate, toLine, type GeneratedEvent, type GeneratorOptions } from './generate.ts';
 import { labelsFrom } from './job.ts';
@@ -16,20 +16,9 @@ export interface Loaded {
 }
 
 /**
- * A visit in each partition, later than grace: what a replay of the file does at its end, for a topic that has none. Clicks
- * that wait for an exposure are then labelled without.
+ * Generates a log once, into a file and, where there is a log to take it, into a topic. A replay of the file labels at its end
+ * the clicks that wait for an exposure; a topic has no end, so visits that are later than grace follow there.
  */
-function closing(topic: string, partitions: number, last: number, serde: Serde<BehaviorEvent>): OutRecord[] {
-  return Array.from({ length: partitions }, (_, partition) => {
-    const user_id = `closing-${partition}`;
-    const event_time = last + LABELS_DEFAULTS.grace + 1;
-    const rest = { request_id: null, scene: null, arm: null, items: [], query: null };
-    const value = serde.encode({ event_id: user_id, event_type: 'visit', event_time, user_id, ...rest });
-    return { topic, partition, key: Buffer.from(user_id), value };
-  });
-}
-
-/** Generates a log once, into a file and, where there is a log to take it, into a topic, which then is closed. */
 export async function load(
   options: GeneratorOptions,
   path: string,
@@ -48,29 +37,30 @@ export async function load(
     await admin.close();
     await producer!.open();
   }
-  const loaded = { events: 0, items: 0, last: 0 };
+  const loaded: Loaded = { events: 0, items: 0 };
+  let last: GeneratedEvent | null = null;
   let batch: GeneratedEvent[] = [];
   const bar = progress('loading', options.events, 'events');
+  const produce = (events: readonly BehaviorEvent[]) =>
+    producer?.send(events.map((event) => ({ topic, key: Buffer.from(event.user_id), value: serde.encode(event) })));
   const send = async () => {
     for (const event of batch) await out.write(toLine(event));
-    await producer?.send(
-      batch.map((event) => ({ topic, key: Buffer.from(event.user_id), value: serde.encode(event as BehaviorEvent) })),
-    );
+    await produce(batch as BehaviorEvent[]);
     bar.update((loaded.events += batch.length));
     batch = [];
   };
   for await (const event of generate(options)) {
     loaded.items += event.event_type === 'exposure' ? event.items.length : 0;
-    if (event.event_time > loaded.last) loaded.last = event.event_time;
+    if (last === null || event.event_time > last.event_time) last = event;
     batch.push(event);
     if (batch.length === 5000) await send();
   }
   await send();
-  if (to !== null) await producer!.send(closing(to.topic, to.partitions, loaded.last, serde));
+  if (to !== null && last !== null) await produce(closing([last], to.partitions, LABELS_DEFAULTS.grace).map(eventOf));
   const { events, items } = loaded;
   bar.stop(`${events} events, ${items} item exposures, ${options.users} users, ${options.days} days`);
   await out.close();
   await producer?.close();
   await serdes.close();
-  return { events, items };
+  return loaded;
 }

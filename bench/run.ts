@@ -158,10 +158,8 @@ async function inProcess(row: string, file: string): Promise<RowResult> {
   const own = join(folder, id);
   await mkdir(own);
   const options: RowOptions = { brokers, file, topic: TOPIC, folder: own, id, cacheBytes };
-  // as bin/seral starts the job
-  const flags = [...NODE_FLAGS, ...(process.env['BENCH_NODE_FLAGS'] ?? '').split(' ').filter(Boolean)];
   const script = join(import.meta.dirname, 'row.ts');
-  const child = spawn(process.execPath, [...flags, script, row, '--json', JSON.stringify(options)], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, script, row, '--json', JSON.stringify(options)], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { MALLOC_ARENA_MAX: '2', ...process.env },
   });

@@ -16,10 +16,9 @@ export class WorkerProcess {
 
   /** What it has to say goes to a file, or nowhere. */
   constructor(settings: WorkerSettings, output: string | null = null) {
-    const more = (process.env['BENCH_NODE_FLAGS'] ?? '').split(' ').filter(Boolean);
     const fd = output === null ? null : openSync(output, 'a');
     const script = join(import.meta.dirname, 'worker.ts');
-    this.#child = spawn(process.execPath, [...NODE_FLAGS, ...more, script, JSON.stringify(settings)], {
+    this.#child = spawn(process.execPath, [...NODE_FLAGS, script, JSON.stringify(settings)], {
       stdio: ['ignore', 'ignore', fd ?? 'ignore', 'ipc'],
       env: { MALLOC_ARENA_MAX: '2', ...process.env },
     });

@@ -398,16 +398,11 @@ export function decodeDay(bytes: Buffer, day: number, names: Dictionary, into: P
   if (found === 1) return decodeValues(r, pages, names, into);
   for (let n = r.uint(); n > 0; n--) {
     const hasOther = names.readItem(r, itemRow) !== 0;
+    const { category, brand, seller } = itemRow;
     const newest = pages[r.uint()];
-    if (hasOther) seeRow(into, itemRow, pages[r.uint()]);
-    seeRow(into, itemRow, newest);
+    if (hasOther) into.seeItem(category, brand, seller, pages[r.uint()]);
+    into.seeItem(category, brand, seller, newest);
   }
-}
-
-function seeRow(past: Past, { category, brand, seller }: ItemRow, page: number): void {
-  if (category >= 0) past.see(category * 4 + CATEGORY, page);
-  if (brand >= 0) past.see(brand * 4 + BRAND, page);
-  if (seller >= 0) past.see(seller * 4 + SELLER, page);
 }
 
 /** Version 1 of a closed day had its values one by one, without the items. */

@@ -112,16 +112,8 @@ export class ItemTable {
   }
 
   write(w: Writer, item: number, category: number, brand: number, seller: number, flags: number): void {
-    const entry = this.#entryOf(item, category, brand, seller);
-    const line = entry * LINE;
-    const length = this.#lines[line + LENGTH_AT];
-    if (length !== LONG) {
-      w.copy(this.#lines, line + BYTES_AT, length, this.#lines[line + FLAGS_AT_AT], flags);
-      return;
-    }
-    const at = entry * INTS;
-    const ints = this.#ints;
-    w.copy(this.#arena, ints[at + LONG_START], ints[at + LONG_LENGTH], ints[at + LONG_FLAGS_AT], flags);
+    const { bytes, start, length, flagsAt } = this.#bytesOf(this.#entryOf(item, category, brand, seller));
+    w.copy(bytes, start, length, flagsAt, flags);
   }
 
   read(r: Reader, out: ItemRow): number {
@@ -243,7 +235,9 @@ export class ItemTable {
     const length = this.#lines[line + LENGTH_AT];
     if (length !== LONG)
       return { bytes: this.#lines, start: line + BYTES_AT, length, flagsAt: this.#lines[line + FLAGS_AT_AT] };
-    const [start, long, flagsAt] = this.#ints.subarray(entry * INTS + LONG_START);
+    const ints = this.#ints;
+    const at = entry * INTS;
+    const [start, long, flagsAt] = [ints[at + LONG_START], ints[at + LONG_LENGTH], ints[at + LONG_FLAGS_AT]];
     return { bytes: this.#arena, start, length: long, flagsAt };
   }
 
@@ -257,20 +251,11 @@ export class ItemTable {
   }
 
   #same(entry: number, buffer: Buffer, start: number, length: number, flagsAt: number): boolean {
-    let known = this.#lines;
-    let from = entry * LINE;
-    if (known[from + LENGTH_AT] === LONG) {
-      const ints = this.#ints;
-      const at = entry * INTS;
-      if (ints[at + LONG_LENGTH] !== length || ints[at + LONG_FLAGS_AT] !== flagsAt) return false;
-      known = this.#arena;
-      from = ints[at + LONG_START];
-    } else {
-      if (known[from + LENGTH_AT] !== length || known[from + FLAGS_AT_AT] !== flagsAt) return false;
-      from += BYTES_AT;
-    }
-    for (let i = 0; i < length; i++) if (known[from + i] !== buffer[start + i] && i !== flagsAt) return false;
-    return known[from + flagsAt] === (buffer[start + flagsAt] & NAMES);
+    const known = this.#bytesOf(entry);
+    if (known.length !== length || known.flagsAt !== flagsAt) return false;
+    const { bytes, start: from } = known;
+    for (let i = 0; i < length; i++) if (bytes[from + i] !== buffer[start + i] && i !== flagsAt) return false;
+    return bytes[from + flagsAt] === (buffer[start + flagsAt] & NAMES);
   }
 }
 

@@ -48,6 +48,13 @@ export class Past {
     return this.times.length - 1;
   }
 
+  /** Page `page` showed an item of these (ids; -1: none). */
+  seeItem(category: number, brand: number, seller: number, page: number): void {
+    if (category >= 0) this.see(category * 4 + CATEGORY, page);
+    if (brand >= 0) this.see(brand * 4 + BRAND, page);
+    if (seller >= 0) this.see(seller * 4 + SELLER, page);
+  }
+
   /** Page `page` showed the value. */
   see(key: number, page: number): void {
     const number = page + 1;

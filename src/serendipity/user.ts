@@ -1,5 +1,4 @@
 import type { Past } from './past.ts';
-import { CATEGORY, BRAND, SELLER } from './past.ts';
 import { compareIds, hashId } from './events.ts';
 import type { Dictionary } from './dictionary.ts';
 
@@ -336,11 +335,7 @@ export class User {
     const { rows } = page;
     if (rows.length === 0) return;
     const at = past.addPage(page.time, page.day, page.request);
-    for (let r = 0; r < rows.length; r += ROW) {
-      if (rows[r] >= 0) past.see(rows[r] * 4 + CATEGORY, at);
-      if (rows[r + 1] >= 0) past.see(rows[r + 1] * 4 + BRAND, at);
-      if (rows[r + 2] >= 0) past.see(rows[r + 2] * 4 + SELLER, at);
-    }
+    for (let r = 0; r < rows.length; r += ROW) past.seeItem(rows[r], rows[r + 1], rows[r + 2], at);
   }
 }
 

@@ -1,7 +1,8 @@
 /**
  * What was fetched for a task and not yet processed: a queue for each source. Fetched batches are decoded a piece at a
- * time, when its turn comes, so that what is made of them is gone again before it is old; records leave in the order of event time across the sources, so that a task that catches up meets
- * them as it would have met them live. For that, a source that is known to have more waits to be heard, for a while.
+ * time, when its turn comes, so that what is made of them is gone again before it is old. Records leave in the order of
+ * event time across the sources, so that a task that catches up meets them as it would have met them live. For that, a
+ * source that is known to have more waits to be heard, for a while.
  */
 import { BadRecordError, SeralError } from '../errors.ts';
 import { decodeKey } from '../log/keys.ts';
@@ -190,7 +191,7 @@ export class Inbox {
           queue.prepared = true;
         }
         queue.head = this.#decode(queue, queue.batches[0]!);
-        if (queue.head.length === 0) this.#finishBatch(queue);
+        if (queue.head.length === 0) this.#finishHead(queue);
       }
     }
     if (!this.queues.some((queue) => queue.hasNext) || !this.#allHeard()) return null;
@@ -234,21 +235,21 @@ export class Inbox {
     }
   }
 
+  /** What was decoded is done with, and with the last of it the batch. */
   #finishHead(queue: SourceQueue): void {
+    const batch = queue.batches[0]!;
+    const last = queue.head!.at(-1);
     queue.at += queue.head!.length;
-    if (queue.at === queue.batches[0]!.records.length) return this.#finishBatch(queue);
-    queue.position = offsetOf(queue.head!.at(-1)!) + 1;
     queue.head = null;
     queue.next = 0;
-  }
-
-  #finishBatch(queue: SourceQueue): void {
-    const batch = queue.batches.shift()!;
+    if (queue.at < batch.records.length) {
+      queue.position = offsetOf(last!) + 1;
+      return;
+    }
+    queue.batches.shift();
     queue.position = batch.position;
     queue.prepared = false;
     queue.at = 0;
-    queue.head = null;
-    queue.next = 0;
     this.moved = true;
     this.#bytes -= bytesOf(batch);
     if (this.#bytes < this.#options.maxBytes) for (const resolve of this.#blocked.splice(0)) resolve();
