@@ -5,9 +5,12 @@ import tseslint from 'typescript-eslint';
 const rooms = {
   'src/stream': ['log'],
   'src/log': [],
-  'src/serendipity': ['stream', 'log'],
+  'src/shop': ['log'],
+  'src/serendipity': ['stream', 'log', 'shop'],
+  'src/inference': [],
+  'src/profile': ['stream', 'log', 'shop', 'inference'],
 };
-const allRooms = ['stream', 'log', 'serendipity', 'profile', 'serengpt', 'nearline', 'alignment', 'inference', 'cli'];
+const allRooms = ['stream', 'log', 'shop', 'serendipity', 'profile', 'serengpt', 'nearline', 'alignment', 'inference', 'cli'];
 
 const noKafka = {
   regex: '^(kafkajs|@confluentinc/|@platformatic/kafka)',

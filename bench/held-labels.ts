@@ -1,4 +1,4 @@
-import type { SerendipityLabel } from '../src/serendipity/events.ts';
+import type { SerendipityLabel } from '../src/serendipity/records.ts';
 import { Digest } from './digest.ts';
 
 /**

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log, LogAdmin, TopicSpec } from '../src/log/port.ts';
 import { embeddedSerdes } from '../src/log/registry/embedded.ts';
 import { readTopic } from '../src/log/read-topic.ts';
-import type { SerendipityLabel } from '../src/serendipity/events.ts';
+import type { SerendipityLabel } from '../src/serendipity/records.ts';
 import { namesOf, requiredTopics, type Names } from '../src/stream/names.ts';
 import type { RuntimeOptions } from '../src/stream/options.ts';
 import type { Topology } from '../src/stream/topology.ts';

@@ -5,7 +5,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Kafka, logLevel } from 'kafkajs';
 import { embeddedSerdes } from '../src/log/registry/embedded.ts';
-import type { BehaviorEvent, SerendipityLabel } from '../src/serendipity/events.ts';
+import type { SerendipityLabel } from '../src/serendipity/records.ts';
+import type { BehaviorEvent } from '../src/shop/behaviour.ts';
 import { closing, eventOf } from '../test/support/sample.ts';
 import { feed } from './feed.ts';
 import { generateSync, type GeneratedEvent, type GeneratorOptions } from './generate.ts';

@@ -2,7 +2,7 @@ import { progress } from '../src/cli/progress.ts';
 import { TextFile } from '../src/log/ndjson.ts';
 import type { Log } from '../src/log/port.ts';
 import { embeddedSerdes } from '../src/log/registry/embedded.ts';
-import type { BehaviorEvent } from '../src/serendipity/events.ts';
+import type { BehaviorEvent } from '../src/shop/behaviour.ts';
 import { requiredTopics } from '../src/stream/names.ts';
 import { closing, eventOf } from '../test/support/sample.ts';
 import { LABELS_DEFAULTS } from '../topologies/labels.ts';

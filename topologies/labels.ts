@@ -1,12 +1,8 @@
 import { encodeUser, decodeUser } from '../src/serendipity/codec.ts';
 import { Dictionary } from '../src/serendipity/dictionary.ts';
-import {
-  checkEvent,
-  itemFacts,
-  type BehaviorEvent,
-  type CatalogItem,
-  type ItemFacts,
-} from '../src/serendipity/events.ts';
+import { itemFacts, type ItemFacts } from '../src/serendipity/records.ts';
+import { checkEvent, type BehaviorEvent } from '../src/shop/behaviour.ts';
+import type { CatalogItem } from '../src/shop/catalog.ts';
 import { Labeller, type LabellerOptions } from '../src/serendipity/labeller.ts';
 import type { User } from '../src/serendipity/user.ts';
 import { Topology, type Codec } from '../src/stream/topology.ts';

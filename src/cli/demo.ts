@@ -1,6 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { eventFromJson, type CatalogItem, type SerendipityLabel } from '../serendipity/events.ts';
+import type { SerendipityLabel } from '../serendipity/records.ts';
+import { eventFromJson } from '../shop/behaviour.ts';
+import type { CatalogItem } from '../shop/catalog.ts';
 import type { MetricsDay } from '../serendipity/metrics.ts';
 import { embeddedLog } from '../log/embedded/index.ts';
 import { readLines, sizeOf } from '../log/ndjson.ts';

@@ -1,4 +1,4 @@
-import type { SerendipityLabel } from '../serendipity/events.ts';
+import type { SerendipityLabel } from '../serendipity/records.ts';
 import { SeralError } from '../errors.ts';
 import type { Log } from '../log/port.ts';
 import { partitionOf } from '../log/murmur2.ts';

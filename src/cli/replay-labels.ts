@@ -3,14 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BadRecordError, SeralError } from '../errors.ts';
 import { readLines, TextFile } from '../log/ndjson.ts';
-import {
-  eventFromJson,
-  itemFacts,
-  type CatalogItem,
-  type ItemFacts,
-  type SerendipityLabel,
-  type UserDay,
-} from '../serendipity/events.ts';
+import { itemFacts, type ItemFacts, type SerendipityLabel, type UserDay } from '../serendipity/records.ts';
+import { eventFromJson } from '../shop/behaviour.ts';
+import type { CatalogItem } from '../shop/catalog.ts';
 import { metricsKey, type MetricsDay } from '../serendipity/metrics.ts';
 import type { LocalRecord } from '../stream/local-task.ts';
 import { runLocal } from '../stream/local.ts';

@@ -1,4 +1,4 @@
-import type { SerendipityLabel } from '../serendipity/events.ts';
+import type { SerendipityLabel } from '../serendipity/records.ts';
 
 /** A label as explained; a file replay's labels carry no revision and no withdrawn. */
 export type ExplainableLabel = Omit<SerendipityLabel, 'revision' | 'withdrawn'> &

@@ -1,5 +1,5 @@
 import { StoreError } from '../errors.ts';
-import { Reader, Writer } from './bytes.ts';
+import { Reader, Writer } from '../stream/bytes.ts';
 import type { Dictionary, ItemRow } from './dictionary.ts';
 import { BRAND, CATEGORY, SELLER, type Past } from './past.ts';
 import { newRows } from './rows.ts';

@@ -1,6 +1,6 @@
 import { BRAND, CATEGORY, SELLER } from './past.ts';
 import { NOVEL_BRAND, NOVEL_CATEGORY, NOVEL_SELLER, ROW, type Action, type Page, type User } from './user.ts';
-import { compareIds } from './events.ts';
+import { compareIds } from '../shop/behaviour.ts';
 
 /**
  * Definition 1 of the paper (Section 3): a serendipitous item is clicked, and its leaf category was not among the user's

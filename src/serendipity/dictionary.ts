@@ -1,5 +1,5 @@
-import type { Reader, Writer } from './bytes.ts';
-import type { BehaviorItem } from './events.ts';
+import type { Reader, Writer } from '../stream/bytes.ts';
+import type { BehaviorItem } from '../shop/behaviour.ts';
 import { ItemTable } from './item-table.ts';
 
 /**

@@ -1,6 +1,6 @@
-import { Reader, Writer } from './bytes.ts';
+import { Reader, Writer } from '../stream/bytes.ts';
 import type { Dictionary, ItemRow } from './dictionary.ts';
-import type { BehaviorItem } from './events.ts';
+import type { BehaviorItem } from '../shop/behaviour.ts';
 
 /**
  * An entry is one line of the processor's cache, since what costs is the way to memory: the ids of an item, its category,

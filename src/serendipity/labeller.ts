@@ -11,7 +11,8 @@ import {
 import { decodeDay, decodeUser, encodeDay, encodeUser } from './codec.ts';
 import { attribute, decide, windowOf, type Rules, type Verdict, type Window } from './definition-1.ts';
 import type { Dictionary, ItemRow } from './dictionary.ts';
-import { distinctItems, type BehaviorEvent, type BehaviorItem, type ItemFacts } from './events.ts';
+import type { ItemFacts } from './records.ts';
+import { distinctItems, type BehaviorEvent, type BehaviorItem } from '../shop/behaviour.ts';
 import { labelOf, userDayOf } from './outcome.ts';
 import { Past } from './past.ts';
 import { contentOf, rememberedContent, typeNumber } from './same-id.ts';

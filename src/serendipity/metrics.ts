@@ -1,5 +1,5 @@
-import { Reader, Writer } from './bytes.ts';
-import type { UserDay } from './events.ts';
+import { Reader, Writer } from '../stream/bytes.ts';
+import type { UserDay } from './records.ts';
 import type { Codec, Processor, ProcessorContext, Store, StreamRecord, Want } from '../stream/topology.ts';
 
 /** Serendipity metrics of a day and an arm (paper, Section 5.1.3). Counts; S-PVR is s_exposures / exposures, and so on. */

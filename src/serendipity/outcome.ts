@@ -1,5 +1,5 @@
 import { dayName } from './calendar.ts';
-import type { SerendipityLabel, UserDay } from './events.ts';
+import type { SerendipityLabel, UserDay } from './records.ts';
 import {
   NOVEL_BRAND,
   NOVEL_CATEGORY,

@@ -1,6 +1,6 @@
 import { LazyRecords } from '../log/avro-types.ts';
 import type { Dictionary, ItemRow } from './dictionary.ts';
-import type { BehaviorItem } from './events.ts';
+import type { BehaviorItem } from '../shop/behaviour.ts';
 import { ITEM, POSITION, ROW, VERDICT } from './user.ts';
 
 /** What is copied for new rows: plain numbers on the heap, as doubles from the start, which no collection looks into. */

@@ -1,5 +1,5 @@
-import { Writer } from './bytes.ts';
-import type { BehaviorEvent, BehaviorItem, EventType } from './events.ts';
+import { Writer } from '../stream/bytes.ts';
+import type { BehaviorEvent, BehaviorItem, EventType } from '../shop/behaviour.ts';
 import { Action, Page, type Mark, type User } from './user.ts';
 
 /**

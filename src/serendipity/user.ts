@@ -1,5 +1,5 @@
 import type { Past } from './past.ts';
-import { compareIds, hashId } from './events.ts';
+import { compareIds, hashId } from '../shop/behaviour.ts';
 import type { Dictionary } from './dictionary.ts';
 
 /** Bits of a verdict on an exposure. */

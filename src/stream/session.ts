@@ -256,9 +256,10 @@ export class Session {
       const { spec } = output.sink;
       try {
         const key = encodeKey(output.key);
-        const value = sinkSerdes.get(spec.name)!.encode(output.value);
-        if (key.length + value.length > options.maxOutputBytes) {
-          throw new BadRecordError('OUTPUT_TOO_LARGE', `an output of ${value.length} bytes for "${spec.name}"`);
+        const value = output.value === null ? null : sinkSerdes.get(spec.name)!.encode(output.value);
+        const bytes = value?.length ?? 0;
+        if (key.length + bytes > options.maxOutputBytes) {
+          throw new BadRecordError('OUTPUT_TOO_LARGE', `an output of ${bytes} bytes for "${spec.name}"`);
         }
         const timestamp = Math.trunc(output.time);
         const record = { topic: names.sink(spec), key, value };

@@ -137,7 +137,7 @@ export interface ProcessorContext {
   store<V>(name: string): Store<V>;
   table<P>(name: string): Table<P>;
   timers: Timers;
-  /** Hands a record to a sink or a processor that names this one in `from`. */
+  /** Hands a record to a sink or a processor that names this one in `from`. To a sink, null is a tombstone. */
   forward(to: string, key: string, value: unknown, time?: number): void;
   /** newest event time of this task's sources; -Infinity before the first record */
   streamTime(): number;

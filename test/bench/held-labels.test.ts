@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { HeldLabels } from '../../bench/held-labels.ts';
-import type { SerendipityLabel } from '../../src/serendipity/events.ts';
+import type { SerendipityLabel } from '../../src/serendipity/records.ts';
 
 const label = (id: string, revision: number, withdrawn = false, visit_days = 1) =>
   ({ label_id: id, user_id: 'u', revision, withdrawn, visit_days }) as SerendipityLabel;

@@ -7,7 +7,7 @@ import { embeddedLog } from '../../src/log/embedded/index.ts';
 import type { Log } from '../../src/log/port.ts';
 import { embeddedSerdes } from '../../src/log/registry/embedded.ts';
 import type { Serdes } from '../../src/log/serde.ts';
-import type { SerendipityLabel } from '../../src/serendipity/events.ts';
+import type { SerendipityLabel } from '../../src/serendipity/records.ts';
 
 const TOPIC = 'serendipity.labels';
 let path: string;

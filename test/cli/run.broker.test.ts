@@ -11,7 +11,7 @@ import type { Log } from '../../src/log/port.ts';
 import { confluentSerdes } from '../../src/log/registry/confluent.ts';
 import type { Serdes } from '../../src/log/serde.ts';
 import { labelsOf } from '../../src/cli/labels-of.ts';
-import type { BehaviorEvent } from '../../src/serendipity/events.ts';
+import type { BehaviorEvent } from '../../src/shop/behaviour.ts';
 import { describeWithKafkaAndRegistry, kafkaBrokers, registryUrl } from '../support/broker.ts';
 import { freePort } from '../support/process.ts';
 import { seral, startSeral, type SeralProcess } from '../support/seral.ts';

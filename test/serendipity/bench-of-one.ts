@@ -1,12 +1,7 @@
 import { LABELS_DEFAULTS, labelsTopology, type LabelsOptions } from '../../topologies/labels.ts';
 import { metricsKey, type MetricsDay } from '../../src/serendipity/metrics.ts';
-import {
-  eventFromJson,
-  type BehaviorEvent,
-  type ItemFacts,
-  type SerendipityLabel,
-  type UserDay,
-} from '../../src/serendipity/events.ts';
+import type { ItemFacts, SerendipityLabel, UserDay } from '../../src/serendipity/records.ts';
+import { eventFromJson, type BehaviorEvent } from '../../src/shop/behaviour.ts';
 import { AvroSerde, WriterSchemas } from '../../src/log/avro.ts';
 import { readSchema } from '../../src/log/schemas.ts';
 import type { ProcessorContext, Store, Timer } from '../../src/stream/topology.ts';

@@ -1,6 +1,6 @@
 /** What was published, read as its readers read it, to be held against the oracle. */
 import type { Log, LogRecord } from '../../src/log/port.ts';
-import type { SerendipityLabel } from '../../src/serendipity/events.ts';
+import type { SerendipityLabel } from '../../src/serendipity/records.ts';
 import type { MetricsDay } from '../../src/serendipity/metrics.ts';
 import { compareBytes, type Label } from '../oracle/oracle.ts';
 

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { encodeKey } from '../../src/log/keys.ts';
 import { partitionOf } from '../../src/log/murmur2.ts';
 import { readLines } from '../../src/log/ndjson.ts';
-import { eventFromJson, type BehaviorEvent, type CatalogItem } from '../../src/serendipity/events.ts';
+import { eventFromJson, type BehaviorEvent } from '../../src/shop/behaviour.ts';
+import type { CatalogItem } from '../../src/shop/catalog.ts';
 import type { CatalogEntry, RawEvent } from '../oracle/oracle.ts';
 import { randomFrom } from '../oracle/random-logs.ts';
 

@@ -1,4 +1,4 @@
-import type { CatalogItem } from '../../src/serendipity/events.ts';
+import type { CatalogItem } from '../../src/shop/catalog.ts';
 import { LABELS_DEFAULTS } from '../../topologies/labels.ts';
 import { oracle, type Label, type MetricsRow, type RawEvent } from '../oracle/oracle.ts';
 import { shuffleWithinGrace } from '../oracle/random-logs.ts';

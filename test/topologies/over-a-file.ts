@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { replayLabels } from '../../src/cli/replay-labels.ts';
-import type { CatalogItem } from '../../src/serendipity/events.ts';
+import type { CatalogItem } from '../../src/shop/catalog.ts';
 import { LABELS_DEFAULTS } from '../../topologies/labels.ts';
 import type { Label, MetricsRow, RawEvent } from '../oracle/oracle.ts';
 

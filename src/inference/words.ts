@@ -1,0 +1,62 @@
+/**
+ * Text as its words, so that case, plural, width, accents of form (NFKC) and traditional or simplified Chinese make no
+ * difference. Words of scripts with spaces are put into the singular; a run of Chinese, Japanese or Korean characters, which
+ * has none, gives its pairs of neighbours.
+ */
+import { Converter } from 'opencc-js/t2cn';
+import pluralize from 'pluralize';
+
+const simplified = Converter({ from: 't', to: 'cn' });
+const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]/u;
+const HAN = /\p{Script=Han}/u;
+const PIECES =
+  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}ー]+|(?:(?![\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}])[\p{L}\p{M}\p{N}])+/gu;
+/** they say nothing of what a thing is */
+const EMPTY_WORDS = new Set(['a', 'an', 'and', 'at', 'by', 'for', 'from', 'in', 'of', 'on', 'or', 'the', 'to', 'with']);
+
+const ROOM = 50_000;
+const known = new Map<string, string>();
+
+/** One form for singular and plural of an English word. It need not be a word itself. */
+function singular(word: string): string {
+  let form = known.get(word);
+  if (form === undefined) {
+    // cookies is taken for the plural of "cooky", cookie is left alone: both are to meet
+    form = pluralize.singular(word).replace(/ie$/, 'y');
+    if (known.size >= ROOM) known.clear();
+    known.set(word, form);
+  }
+  return form;
+}
+
+function normal(text: string): string {
+  const plain = text.normalize('NFKC').toLowerCase();
+  return HAN.test(plain) ? simplified(plain) : plain;
+}
+
+/** The pieces of a text in order: words in the singular, whole runs of unspaced characters. */
+function pieces(text: string): string[] {
+  const found = normal(text.replace(/['’]/g, '')).match(PIECES) ?? [];
+  return found.map((piece) => (UNSPACED.test(piece) ? piece : singular(piece)));
+}
+
+/** What two tags have in common when only case, plural, width, spaces, punctuation or the kind of Chinese differ. */
+export const meaningOf = (text: string): string => pieces(text).join(' ');
+
+/** The distinct words that say something, in order. */
+export function wordsOf(text: string): string[] {
+  const words = new Set<string>();
+  for (const piece of pieces(text)) {
+    if (!UNSPACED.test(piece)) {
+      if (!EMPTY_WORDS.has(piece)) words.add(piece);
+      continue;
+    }
+    const characters = [...piece];
+    if (characters.length === 1) words.add(piece);
+    for (let i = 1; i < characters.length; i++) words.add(characters[i - 1]! + characters[i]!);
+  }
+  return [...words];
+}
+
+/** Characters as a reader counts them. */
+export const lengthOf = (text: string): number => [...text].length;

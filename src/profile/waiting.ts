@@ -1,0 +1,221 @@
+/**
+ * Users whose request waits for its turn in the budget of a minute: a line of active users and one of the others, each in
+ * pieces of a hundred, so that coming and going rewrites little. A partition's own; the budget is its share.
+ */
+import { Reader, Writer } from '../stream/bytes.ts';
+import type { Codec, Store, Want } from '../stream/topology.ts';
+
+export const ACTIVE = 0;
+export const OTHERS = 1;
+const LANES = [ACTIVE, OTHERS];
+const PIECE = 100;
+const MINUTE = 60_000;
+/** Where both lines wait, each so-manieth request is of the others: they are later, not never. */
+const TURN_OF_OTHERS = 5;
+const KEY = 'budget';
+
+interface Lane {
+  /** pieces in use: first <= piece < end */
+  first: number;
+  end: number;
+  count: number;
+}
+
+export interface Budget {
+  minute: number;
+  /** requests of that minute */
+  used: number;
+  lanes: Lane[];
+}
+
+export interface Place {
+  lane: number;
+  piece: number;
+}
+
+const nobody = (): Budget => ({ minute: 0, used: 0, lanes: LANES.map(() => ({ first: 0, end: 0, count: 0 })) });
+
+export class Waiting {
+  readonly #budgets: Store<Budget>;
+  readonly #pieces: Store<string[]>;
+  /** requests a minute of this partition; null: no limit */
+  readonly #rate: number | null;
+  /** requests for which `wantToCall` has named what is needed: the clock goes on between it and `call` */
+  #named = 0;
+
+  constructor(budgets: Store<Budget>, pieces: Store<string[]>, rate: number | null) {
+    this.#budgets = budgets;
+    this.#pieces = pieces;
+    this.#rate = rate;
+  }
+
+  /** Names what `spend` and `join` read. */
+  wantToJoin(want: Want): void {
+    if (this.#rate === null) return;
+    want('budget', KEY);
+    const budget = this.#budgets.peek(KEY);
+    if (budget === undefined) return;
+    for (const lane of LANES) {
+      const { first, end } = budget.lanes[lane]!;
+      if (end > first) want('waiting', nameOf(lane, end - 1));
+    }
+  }
+
+  wantPlace({ lane, piece }: Place, want: Want): void {
+    want('budget', KEY);
+    want('waiting', nameOf(lane, piece));
+  }
+
+  /** Names what `call` reads, and returns the users whose turn may come as far as they are known. */
+  wantToCall(now: number, want: Want): string[] {
+    want('budget', KEY);
+    const budget = this.#budgets.peek(KEY);
+    if (budget === undefined) return [];
+    const free = this.#free(budget, now);
+    this.#named = free;
+    const users: string[] = [];
+    for (const lane of LANES) {
+      const { first, end } = budget.lanes[lane]!;
+      for (let piece = first, named = 0; piece < end && named < free; piece++) {
+        want('waiting', nameOf(lane, piece));
+        const waiting = this.#pieces.peek(nameOf(lane, piece));
+        if (waiting === undefined) break;
+        users.push(...waiting.slice(0, free - named));
+        named += waiting.length;
+      }
+    }
+    return users;
+  }
+
+  /** Takes one request from the budget. False where there is none to take, or others wait. */
+  spend(now: number): boolean {
+    if (this.#rate === null) return true;
+    const budget = this.#budgets.get(KEY) ?? nobody();
+    if (budget.lanes.some(({ count }) => count > 0) || this.#free(budget, now) < 1) return false;
+    this.#take(budget, now);
+    this.#budgets.put(KEY, budget);
+    return true;
+  }
+
+  /** Goes to the end of a line. Returns the place, and whether it is the first of all. */
+  join(user: string, lane: number): { place: Place; first: boolean } {
+    const budget = this.#budgets.get(KEY) ?? nobody();
+    const first = budget.lanes.every(({ count }) => count === 0);
+    const line = budget.lanes[lane]!;
+    let waiting = line.end > line.first ? (this.#pieces.get(nameOf(lane, line.end - 1)) ?? []) : [];
+    if (line.end === line.first || waiting.length >= PIECE) {
+      line.end++;
+      waiting = [];
+    }
+    waiting.push(user);
+    line.count++;
+    this.#pieces.put(nameOf(lane, line.end - 1), waiting);
+    this.#budgets.put(KEY, budget);
+    return { place: { lane, piece: line.end - 1 }, first };
+  }
+
+  leave(user: string, { lane, piece }: Place): void {
+    const budget = this.#budgets.get(KEY);
+    const waiting = this.#pieces.get(nameOf(lane, piece));
+    const at = waiting?.indexOf(user) ?? -1;
+    if (budget === undefined || waiting === undefined || at < 0) return;
+    waiting.splice(at, 1);
+    this.#pieces.put(nameOf(lane, piece), waiting);
+    budget.lanes[lane]!.count--;
+    this.#budgets.put(KEY, budget);
+  }
+
+  /** Whose turn has come: as many as the budget has by now. */
+  call(now: number): string[] {
+    const budget = this.#budgets.get(KEY);
+    if (budget === undefined) return [];
+    const called: string[] = [];
+    while (called.length < this.#named && this.#free(budget, now) >= 1) {
+      const turn = budget.used % TURN_OF_OTHERS === TURN_OF_OTHERS - 1 ? [OTHERS, ACTIVE] : LANES;
+      const lane = turn.find((one) => budget.lanes[one]!.count > 0);
+      if (lane === undefined) break;
+      called.push(this.#first(budget.lanes[lane]!, lane));
+      this.#take(budget, now);
+    }
+    if (called.length > 0) this.#budgets.put(KEY, budget);
+    return called;
+  }
+
+  get waits(): boolean {
+    return this.#budgets.get(KEY)?.lanes.some(({ count }) => count > 0) === true;
+  }
+
+  #first(line: Lane, lane: number): string {
+    for (;;) {
+      const name = nameOf(lane, line.first);
+      const waiting = this.#pieces.get(name) ?? [];
+      const user = waiting.shift();
+      if (waiting.length === 0) {
+        this.#pieces.delete(name);
+        line.first++;
+      } else this.#pieces.put(name, waiting);
+      if (user === undefined) continue;
+      line.count--;
+      return user;
+    }
+  }
+
+  /** Even over the minute: by its n-th second so many sixtieths of the budget may be gone. */
+  #free({ minute, used }: Budget, now: number): number {
+    if (this.#rate === null) return Infinity;
+    const second = Math.floor((now % MINUTE) / 1000);
+    const allowed = Math.floor((this.#rate * (second + 1)) / 60);
+    return Math.max(minute === Math.floor(now / MINUTE) ? allowed - used : allowed, 0);
+  }
+
+  #take(budget: Budget, now: number): void {
+    const minute = Math.floor(now / MINUTE);
+    if (budget.minute !== minute) {
+      budget.minute = minute;
+      budget.used = 0;
+    }
+    budget.used++;
+  }
+}
+
+const nameOf = (lane: number, piece: number): string => `${lane}/${piece}`;
+
+const writer = new Writer();
+const VERSION = 1;
+
+export const budgetCodec: Codec<Budget> = {
+  encode({ minute, used, lanes }) {
+    writer.byte(VERSION);
+    writer.uint(minute);
+    writer.uint(used);
+    for (const { first, end, count } of lanes) {
+      writer.uint(first);
+      writer.uint(end);
+      writer.uint(count);
+    }
+    return writer.take();
+  },
+  decode(bytes) {
+    const reader = new Reader(bytes);
+    reader.byte();
+    const [minute, used] = [reader.uint(), reader.uint()];
+    const lanes = LANES.map(() => ({ first: reader.uint(), end: reader.uint(), count: reader.uint() }));
+    return { minute, used, lanes };
+  },
+  size: () => 300,
+};
+
+export const pieceCodec: Codec<string[]> = {
+  encode(users) {
+    writer.byte(VERSION);
+    writer.uint(users.length);
+    for (const user of users) writer.text(user);
+    return writer.take();
+  },
+  decode(bytes) {
+    const reader = new Reader(bytes);
+    reader.byte();
+    return Array.from({ length: reader.uint() }, () => reader.text());
+  },
+  size: (users) => 100 + users.length * 60,
+};
