@@ -22,15 +22,21 @@ export function quantize(vector: Float32Array | Float64Array): Int8Array {
 export function cosine(a: Int8Array, b: Int8Array): number {
   if (a.length !== b.length) return 0;
   let dot = 0;
-  let aa = 0;
-  let bb = 0;
-  for (let i = 0; i < a.length; i++) {
-    dot += a[i]! * b[i]!;
-    aa += a[i]! * a[i]!;
-    bb += b[i]! * b[i]!;
-  }
-  return aa === 0 || bb === 0 ? 0 : dot / Math.sqrt(aa * bb);
+  for (let i = 0; i < a.length; i++) dot += a[i]! * b[i]!;
+  return dot === 0 ? 0 : dot / Math.sqrt(squares(a) * squares(b));
 }
+
+/** Of a vector's parts. The same vectors are compared over and over. */
+function squares(vector: Int8Array): number {
+  let sum = known.get(vector);
+  if (sum === undefined) {
+    sum = 0;
+    for (const part of vector) sum += part * part;
+    known.set(vector, sum);
+  }
+  return sum;
+}
+const known = new WeakMap<Int8Array, number>();
 
 /** A vector as records and stores have it. */
 export const vectorOf = (bytes: Buffer): Int8Array => new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);

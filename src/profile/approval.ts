@@ -3,7 +3,7 @@
  *
  *   historical prior      is the tag, or one equal in meaning, in the user's pool; how strong is it there by now
  *   behavioural posterior how well what the user searched for and touched bears it out (evidence.ts)
- *   credible              posterior >= credible, or prior >= trusted and posterior >= weak
+ *   credible              posterior >= `credible`, or prior >= `trusted` and posterior >= `weak`
  *   score                 shares of prior, posterior, support and recency
  *   profile               the best K of the credible ones
  *
@@ -188,13 +188,14 @@ function newTag({ tag, meaning, group, vector }: Accepted, at: number): PoolTag 
 
 function whyNot(prior: number, judgement: Judgement, options: ApprovalOptions): [RefusalCode, string] | null {
   const { posterior, support, breadth, uncorroborated } = judgement;
-  if (uncorroborated) return ['ONE_TITLE', 'only titles of one seller say so, who may write anything into them'];
-  if (support === 0) return ['NO_EVIDENCE', 'nothing that the user searched for, clicked or bought bears it out'];
   if (breadth > options.tooGeneral) {
     return ['TOO_GENERAL', `it fits ${percent(breadth)} of the categories that the user touched`];
   }
   if (posterior >= options.credible || (prior >= options.trusted && posterior >= options.weak)) return null;
   const past = prior > 0 ? `, and a standing of ${percent(prior)} in the pool does not make up for it` : '';
+  if (uncorroborated) return ['ONE_TITLE', `only titles of one seller say so, who may write anything into them${past}`];
+  if (support === 0)
+    return ['NO_EVIDENCE', `nothing that the user searched for, clicked or bought bears it out${past}`];
   return [
     'WEAK_EVIDENCE',
     `what bears it out says ${percent(posterior)}, of ${percent(options.credible)} needed${past}`,

@@ -100,6 +100,14 @@ export class Behaviour {
   judge(tag: string, vector: Int8Array | null): Judgement {
     const { relevant } = this.#options;
     const words = wordsOf(tag);
+    // most products share their category, many their title, with others
+    const likenesses = new Map<Int8Array, number>();
+    const like = (other: Int8Array | null): number => {
+      if (vector === null || other === null) return 0;
+      let likeness = likenesses.get(other);
+      if (likeness === undefined) likenesses.set(other, (likeness = cosine(vector, other)));
+      return likeness;
+    };
     const found: { evidence: TagEvidence; weight: number; author: string | null }[] = [];
     const fits = new Set<string | null>();
 
@@ -110,7 +118,7 @@ export class Behaviour {
       found.push({ evidence, weight: this.#options.searchWeight * relevance, author: null });
     }
     for (const witness of this.#witnesses) {
-      const { by, relevance } = this.#relevance(words, vector, witness);
+      const { by, relevance } = this.#relevance(words, like, witness);
       if (relevance < relevant) continue;
       const { touched, category, author } = witness;
       fits.add(category.id);
@@ -153,23 +161,22 @@ export class Behaviour {
   /** Whether a click or a purchase bears the tag out. */
   touches(tag: string, vector: Int8Array | null): boolean {
     const words = wordsOf(tag);
-    return this.#witnesses.some((one) => this.#relevance(words, vector, one).relevance >= this.#options.relevant);
+    const like = (other: Int8Array | null) => (vector === null || other === null ? 0 : cosine(vector, other));
+    return this.#witnesses.some((one) => this.#relevance(words, like, one).relevance >= this.#options.relevant);
   }
 
   #relevance(
     words: readonly string[],
-    vector: Int8Array | null,
+    like: (other: Int8Array | null) => number,
     witness: Witness,
   ): { by: TagEvidence['by']; relevance: number } {
     const { relevant, similar } = this.#options;
     const facts = shareOf(words, witness.factWords);
     if (facts >= relevant) return { by: 'facts', relevance: facts };
-    if (vector !== null && witness.category.vector !== null) {
-      const likeness = cosine(vector, witness.category.vector);
-      if (likeness >= similar && likeness >= relevant) return { by: 'facts', relevance: likeness };
-    }
+    const kinship = like(witness.category.vector);
+    if (kinship >= similar && kinship >= relevant) return { by: 'facts', relevance: kinship };
     const title = shareOf(words, witness.factWords, witness.titleWords);
-    const likeness = vector === null || witness.vector === null ? 0 : cosine(vector, witness.vector);
+    const likeness = like(witness.vector);
     if (title >= relevant || likeness < similar) return { by: 'title', relevance: title };
     return { by: 'embedding', relevance: likeness };
   }

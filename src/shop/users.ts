@@ -21,3 +21,18 @@ export function checkErasure({ user_id, requested_at }: ErasureRequest, key: str
     throw new BadRecordError('BAD_TIME', `requested_at ${requested_at} is not a time`);
   }
 }
+
+/**
+ * Makes UserAttributes of parsed JSON: either the record, or one flat object of a user whose fields beside `user_id` are
+ * the attributes. Throws BadRecordError USER_ATTRIBUTES.
+ */
+export function attributesFromJson(json: unknown): UserAttributes {
+  const row = json as Record<string, unknown> | undefined;
+  if (typeof row?.user_id !== 'string' || row.user_id === '') {
+    throw new BadRecordError('USER_ATTRIBUTES', 'a row of the users has no user_id');
+  }
+  const { user_id, attributes, ...flat } = row;
+  const named = typeof attributes === 'object' && attributes !== null ? attributes : flat;
+  const texts = Object.entries(named).map(([name, value]) => [name, value == null ? null : String(value)]);
+  return { user_id: user_id as string, attributes: Object.fromEntries(texts) as Record<string, string | null> };
+}
