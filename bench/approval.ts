@@ -91,11 +91,16 @@ function tagOf(label: string): string {
 }
 
 type Mode = 'prior and posterior' | 'prior alone' | 'posterior alone';
-const counts = new Map<string, { tp: number; fp: number; fn: number; tn: number }>();
-function count(set: string, mode: Mode, truth: boolean, accepted: boolean): void {
+/** `known`: of the true ones, those that the household bought in the window too, so that a model could name them */
+const counts = new Map<string, { tp: number; fp: number; fn: number; tn: number; known: number; knownTp: number }>();
+function count(set: string, mode: Mode, truth: boolean, known: boolean, accepted: boolean): void {
   const key = `${set}\0${mode}`;
-  const row = counts.get(key) ?? { tp: 0, fp: 0, fn: 0, tn: 0 };
+  const row = counts.get(key) ?? { tp: 0, fp: 0, fn: 0, tn: 0, known: 0, knownTp: 0 };
   row[truth ? (accepted ? 'tp' : 'fn') : accepted ? 'fp' : 'tn']++;
+  if (truth && known) {
+    row.known++;
+    if (accepted) row.knownTp++;
+  }
   counts.set(key, row);
 }
 
@@ -132,7 +137,7 @@ for (const [number, user] of order.entries()) {
     }
     recent.trim(at - options.window, options.searches, options.products);
     const ahead = bought.filter(({ time }) => time > at && time <= at + AHEAD);
-    const proposals = labelled(user, at, ahead, ever);
+    const proposals = labelled(user, ahead, ever);
     const behaviour = new Behaviour(recent, at - options.window, at, catalog, reader, embedder.name, options.approval);
     const input = {
       proposals: proposals.map(({ proposal }) => proposal),
@@ -151,13 +156,27 @@ for (const [number, user] of order.entries()) {
     const both = approve({ ...input, pool });
     remember({ ...input, pool }, both);
     const all = accepted(both);
+    const before = bought.filter(({ time }) => time > at - options.window && time <= at);
+    const touched = new Set(
+      before.flatMap(({ category, maker }) => [
+        meaningOf(categories.get(category ?? '') ?? ''),
+        meaningOf(maker ?? ''),
+      ]),
+    );
     for (const { proposal, truth } of proposals) {
+      const known = touched.has(meaningOf(proposal.tag));
       const meaning = meaningOf(proposal.tag);
       const found = pool.find(meaning, embedder.embedNow(proposal.tag), embedder.name, options.approval.same);
       const set = number % 2 === 0 ? 'even households' : 'odd households';
-      count(set, 'prior and posterior', truth, all.has(meaning) || (found !== undefined && all.has(found.meaning)));
-      count(set, 'prior alone', truth, prior.has(meaning));
-      count(set, 'posterior alone', truth, alone.has(meaning));
+      count(
+        set,
+        'prior and posterior',
+        truth,
+        known,
+        all.has(meaning) || (found !== undefined && all.has(found.meaning)),
+      );
+      count(set, 'prior alone', truth, known, prior.has(meaning));
+      count(set, 'posterior alone', truth, known, alone.has(meaning));
     }
   }
 }
@@ -167,7 +186,7 @@ function accepted({ tags }: Approval): Set<string> {
 }
 
 /** Distinct in meaning, true ones first; what is neither true nor false (bought before or later) is not proposed. */
-function labelled(user: string, at: number, ahead: Bought[], ever: Set<string | null>) {
+function labelled(user: string, ahead: Bought[], ever: Set<string | null>) {
   const proposals: { proposal: TagProposal; truth: boolean }[] = [];
   const seen = new Set<string>();
   const add = (tag: string, group: 'category' | 'brand', truth: boolean): boolean => {
@@ -210,13 +229,23 @@ const share = (part: number, whole: number): string => (whole === 0 ? '-' : (par
 const rows = [...counts].sort(([a], [b]) => (a < b ? -1 : 1));
 process.stdout.write(
   `${table(
-    ['households', 'approval by', 'true', 'false', 'precision', 'recall', 'false accepted'],
-    rows.map(([key, { tp, fp, fn, tn }]) => [
+    [
+      'households',
+      'approval by',
+      'true',
+      'false',
+      'precision',
+      'recall',
+      'of those bought in the window',
+      'false accepted',
+    ],
+    rows.map(([key, { tp, fp, fn, tn, known, knownTp }]) => [
       ...key.split('\0'),
       String(tp + fn),
       String(fp + tn),
       share(tp, tp + fp),
       share(tp, tp + fn),
+      share(knownTp, known),
       share(fp, fp + tn),
     ]),
   )}\n`,

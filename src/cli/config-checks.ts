@@ -32,6 +32,21 @@ export const checks: Record<string, (section: any) => string[]> = {
     const needed = attributionWindow + grace;
     return userTtl > needed ? [] : ['labels.userTtl: must be longer than attributionWindow and grace together'];
   },
+  profiles({ buckets, spread, window, refreshAfter, approval, longTerm }: Config['profiles']) {
+    const problems: string[] = [];
+    if (spread < buckets) problems.push('profiles.spread: has less than a millisecond for each of the buckets');
+    if (refreshAfter > window) {
+      problems.push('profiles.refreshAfter: is longer than profiles.window, so what lies between is never looked at');
+    }
+    const { priorShare, posteriorShare, supportShare, recencyShare } = approval;
+    if (priorShare + posteriorShare + supportShare + recencyShare <= 0) {
+      problems.push('profiles.approval: the shares of the score are all 0');
+    }
+    if (longTerm.fewestRefreshes > longTerm.refreshes) {
+      problems.push('profiles.longTerm.fewestRefreshes: is more than profiles.longTerm.refreshes looks at');
+    }
+    return problems;
+  },
   runtime(runtime: Config['runtime']) {
     return compileOptions(runtimeOptions('seral', runtime)).problems.map(inWordsOfConfig);
   },

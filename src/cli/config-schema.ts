@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { LABELS_DEFAULTS } from '../../topologies/labels.ts';
+import { PROFILES_DEFAULTS } from '../profile/options.ts';
 import { DEFAULTS } from '../stream/options.ts';
 import { parseDuration, parseSize } from './units.ts';
 
@@ -56,6 +57,26 @@ const fraction = (fallback: number) =>
       return typeof number === 'number' && number >= 0 && number <= 1 ? number : undefined;
     },
     fallback,
+  );
+
+const number = (min: number, fallback: number) =>
+  leaf(
+    `a number of at least ${min}`,
+    (v) => {
+      const number = typeof v === 'string' && v.trim() !== '' ? Number(v) : v;
+      return typeof number === 'number' && number >= min && Number.isFinite(number) ? number : undefined;
+    },
+    fallback,
+  );
+
+const texts = (fallback: readonly string[]) =>
+  leaf<string[]>(
+    'a list of texts',
+    (v) => {
+      const items = typeof v === 'string' ? v.split(',').map((item) => item.trim()) : v;
+      return Array.isArray(items) && items.every((item) => typeof item === 'string') ? items : undefined;
+    },
+    fallback as never,
   );
 
 const flag = (fallback: boolean) =>
@@ -172,6 +193,59 @@ export const configSchema = z.strictObject({
     grace: duration(LABELS_DEFAULTS.grace),
     userTtl: duration(LABELS_DEFAULTS.userTtl),
     futureTolerance: duration(LABELS_DEFAULTS.futureTolerance),
+  }),
+  profiles: section({
+    window: duration(PROFILES_DEFAULTS.window),
+    searches: int(1, 10_000, PROFILES_DEFAULTS.searches),
+    products: int(1, 10_000, PROFILES_DEFAULTS.products),
+    refreshAfter: duration(PROFILES_DEFAULTS.refreshAfter),
+    fewestBehaviours: int(1, 1000, PROFILES_DEFAULTS.fewestBehaviours),
+    spread: duration(PROFILES_DEFAULTS.spread),
+    buckets: int(1, 100_000, PROFILES_DEFAULTS.buckets),
+    requestsPerMinute: int(0, 1e9, PROFILES_DEFAULTS.requestsPerMinute!),
+    activeDays: int(1, 28, PROFILES_DEFAULTS.activeDays),
+    deadline: duration(PROFILES_DEFAULTS.deadline),
+    attempts: int(1, 100, PROFILES_DEFAULTS.attempts),
+    retryPause: duration(PROFILES_DEFAULTS.retryPause),
+    retryAfter: duration(PROFILES_DEFAULTS.retryAfter),
+    promptVersion: name(PROFILES_DEFAULTS.promptVersion),
+    longTermPromptVersion: name(PROFILES_DEFAULTS.longTermPromptVersion),
+    numberOfTags: int(1, 100, PROFILES_DEFAULTS.numberOfTags),
+    tagLength: int(1, 200, PROFILES_DEFAULTS.tagLength),
+    staticProfile: texts(PROFILES_DEFAULTS.staticProfile),
+    embedder: choice(['ngram', 'none'], PROFILES_DEFAULTS.embedder),
+    approval: section({
+      profileTags: int(1, 1000, PROFILES_DEFAULTS.approval.profileTags),
+      relevant: fraction(PROFILES_DEFAULTS.approval.relevant),
+      similar: fraction(PROFILES_DEFAULTS.approval.similar),
+      same: fraction(PROFILES_DEFAULTS.approval.same),
+      purchaseWeight: fraction(PROFILES_DEFAULTS.approval.purchaseWeight),
+      searchWeight: fraction(PROFILES_DEFAULTS.approval.searchWeight),
+      clickWeight: fraction(PROFILES_DEFAULTS.approval.clickWeight),
+      credible: fraction(PROFILES_DEFAULTS.approval.credible),
+      trusted: fraction(PROFILES_DEFAULTS.approval.trusted),
+      weak: fraction(PROFILES_DEFAULTS.approval.weak),
+      tooGeneral: fraction(PROFILES_DEFAULTS.approval.tooGeneral),
+      priorShare: number(0, PROFILES_DEFAULTS.approval.priorShare),
+      posteriorShare: number(0, PROFILES_DEFAULTS.approval.posteriorShare),
+      supportShare: number(0, PROFILES_DEFAULTS.approval.supportShare),
+      recencyShare: number(0, PROFILES_DEFAULTS.approval.recencyShare),
+      fullSupport: int(1, 10_000, PROFILES_DEFAULTS.approval.fullSupport),
+      recencyHalfLife: duration(PROFILES_DEFAULTS.approval.recencyHalfLife),
+      strengthHalfLife: duration(PROFILES_DEFAULTS.approval.strengthHalfLife),
+      gain: fraction(PROFILES_DEFAULTS.approval.gain),
+      afterRefusal: fraction(PROFILES_DEFAULTS.approval.afterRefusal),
+      poolTags: int(1, 10_000, PROFILES_DEFAULTS.approval.poolTags),
+      forgotten: fraction(PROFILES_DEFAULTS.approval.forgotten),
+    }),
+    longTerm: section({
+      refreshes: int(1, 12, PROFILES_DEFAULTS.longTerm.refreshes),
+      fewestRefreshes: int(1, 12, PROFILES_DEFAULTS.longTerm.fewestRefreshes),
+      every: duration(PROFILES_DEFAULTS.longTerm.every),
+      frequency: fraction(PROFILES_DEFAULTS.longTerm.frequency),
+      regularity: fraction(PROFILES_DEFAULTS.longTerm.regularity),
+      effectiveness: fraction(PROFILES_DEFAULTS.longTerm.effectiveness),
+    }),
   }),
   // the runtime's own options (src/stream/options.ts) in the units of people; what is not here is for tests
   runtime: section({

@@ -5,13 +5,16 @@ import { namesOf } from '../stream/names.ts';
 import type { Topology } from '../stream/topology.ts';
 import { labelsTopology } from '../../topologies/labels.ts';
 import { metricsTopology } from '../../topologies/metrics.ts';
+import { profilesTopology } from '../../topologies/profiles.ts';
 import { closest } from './closest.ts';
 import type { Config } from './config.ts';
+import { profilesOptions } from './profiles-options.ts';
 
 const builders: Record<string, (config: Config) => Topology> = {
   labels: ({ labels }) => labelsTopology(labels),
   // a user's day can be revised as long as the labels job remembers the user
   metrics: ({ labels }) => metricsTopology({ userTtl: labels.userTtl }),
+  profiles: (config) => profilesTopology(profilesOptions(config)),
 };
 
 export const topologyNames: readonly string[] = Object.keys(builders);

@@ -89,7 +89,7 @@ function local(time: number, timeZone: string): string {
   return format.format(time);
 }
 
-const dayOf = (time: number, timeZone: string): string => local(time, timeZone).split(' ')[0]!;
+export const dayOf = (time: number, timeZone: string): string => local(time, timeZone).split(' ')[0]!;
 const clockOf = (time: number, timeZone: string): string => local(time, timeZone).split(' ')[1]!;
 
 /** Ids and titles come from outside: on one line, and nothing that a terminal would obey. */

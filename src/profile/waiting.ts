@@ -10,6 +10,7 @@ export const OTHERS = 1;
 const LANES = [ACTIVE, OTHERS];
 const PIECE = 100;
 const MINUTE = 60_000;
+const SECOND = 1000;
 /** Where both lines wait, each so-manieth request is of the others: they are later, not never. */
 const TURN_OF_OTHERS = 5;
 const KEY = 'budget';
@@ -22,8 +23,9 @@ interface Lane {
 }
 
 export interface Budget {
-  minute: number;
-  /** requests of that minute */
+  /** which one it is about */
+  period: number;
+  /** requests of that period */
   used: number;
   lanes: Lane[];
 }
@@ -33,20 +35,25 @@ export interface Place {
   piece: number;
 }
 
-const nobody = (): Budget => ({ minute: 0, used: 0, lanes: LANES.map(() => ({ first: 0, end: 0, count: 0 })) });
+const nobody = (): Budget => ({ period: 0, used: 0, lanes: LANES.map(() => ({ first: 0, end: 0, count: 0 })) });
 
 export class Waiting {
   readonly #budgets: Store<Budget>;
   readonly #pieces: Store<string[]>;
-  /** requests a minute of this partition; null: no limit */
+  /** requests a period of this partition; null: no limit */
   readonly #rate: number | null;
+  /** ms: a minute, or so many that there is a request in each */
+  readonly #period: number;
   /** requests for which `wantToCall` has named what is needed: the clock goes on between it and `call` */
   #named = 0;
 
-  constructor(budgets: Store<Budget>, pieces: Store<string[]>, rate: number | null) {
+  /** `perMinute`: requests a minute of this partition; null: no limit. */
+  constructor(budgets: Store<Budget>, pieces: Store<string[]>, perMinute: number | null) {
     this.#budgets = budgets;
     this.#pieces = pieces;
-    this.#rate = rate;
+    const minutes = perMinute === null ? 1 : Math.max(Math.ceil(1 / perMinute), 1);
+    this.#period = minutes * MINUTE;
+    this.#rate = perMinute === null ? null : perMinute * minutes;
   }
 
   /** Names what `spend` and `join` read. */
@@ -160,18 +167,18 @@ export class Waiting {
     }
   }
 
-  /** Even over the minute: by its n-th second so many sixtieths of the budget may be gone. */
-  #free({ minute, used }: Budget, now: number): number {
+  /** Even over the period: by its n-th second so many of the budget may be gone. */
+  #free({ period, used }: Budget, now: number): number {
     if (this.#rate === null) return Infinity;
-    const second = Math.floor((now % MINUTE) / 1000);
-    const allowed = Math.floor((this.#rate * (second + 1)) / 60);
-    return Math.max(minute === Math.floor(now / MINUTE) ? allowed - used : allowed, 0);
+    const second = Math.floor((now % this.#period) / SECOND);
+    const allowed = Math.floor((this.#rate * (second + 1) * SECOND) / this.#period);
+    return Math.max(period === Math.floor(now / this.#period) ? allowed - used : allowed, 0);
   }
 
   #take(budget: Budget, now: number): void {
-    const minute = Math.floor(now / MINUTE);
-    if (budget.minute !== minute) {
-      budget.minute = minute;
+    const period = Math.floor(now / this.#period);
+    if (budget.period !== period) {
+      budget.period = period;
       budget.used = 0;
     }
     budget.used++;
@@ -184,9 +191,9 @@ const writer = new Writer();
 const VERSION = 1;
 
 export const budgetCodec: Codec<Budget> = {
-  encode({ minute, used, lanes }) {
+  encode({ period, used, lanes }) {
     writer.byte(VERSION);
-    writer.uint(minute);
+    writer.uint(period);
     writer.uint(used);
     for (const { first, end, count } of lanes) {
       writer.uint(first);
@@ -198,9 +205,9 @@ export const budgetCodec: Codec<Budget> = {
   decode(bytes) {
     const reader = new Reader(bytes);
     reader.byte();
-    const [minute, used] = [reader.uint(), reader.uint()];
+    const [period, used] = [reader.uint(), reader.uint()];
     const lanes = LANES.map(() => ({ first: reader.uint(), end: reader.uint(), count: reader.uint() }));
-    return { minute, used, lanes };
+    return { period, used, lanes };
   },
   size: () => 300,
 };

@@ -1,31 +1,45 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
+import { explainLongTerm, explainShortTerm } from '../profile-words.ts';
+import { profileOf, type ProfileOf } from '../profile-of.ts';
+import { plain } from '../words.ts';
 import { formatOption, positive, print, using } from '../options.ts';
 
 interface Options {
   limit: number;
+  only?: 'profile' | 'labels';
   format: 'text' | 'json';
 }
 
-/** `seral explain USER [ITEM]`: why a label is what it is, from the published labels. */
+/** `seral explain USER [ITEM]`: why a label or a tag is what it is, from what was published. */
 export function explainCommand(program: Command): void {
   program
     .command('explain')
-    .description("why a user's labels are what they are, a sentence each, in order of time")
+    .description(
+      "why a user's profile and labels are what they are: each tag with its evidence, each label in a sentence",
+    )
     .argument('<user>', 'the user_id')
-    .argument('[item]', 'only clicks on this item_id')
+    .argument('[item]', 'only the labels of clicks on this item_id')
     .option('--limit <n>', 'only the last n labels', positive, 20)
+    .addOption(new Option('--only <what>', 'leave the other out').choices(['profile', 'labels']))
     .addOption(formatOption(['text', 'json']))
-    .action(async (user: string, item: string | undefined, { limit, format }: Options, command: Command) => {
+    .action(async (user: string, item: string | undefined, { limit, only, format }: Options, command: Command) => {
       const { configOf } = await import('../load-config.ts');
       const { openLog, openSerdes } = await import('../environment.ts');
       const { labelsOf, LABELS_TOPIC } = await import('../labels-of.ts');
-      const { explainLabel, plain } = await import('../words.ts');
+      const { explainLabel } = await import('../words.ts');
 
       const config = configOf(command);
-      const { labels, unreadable } = await using(await openLog(config), async (log) =>
-        using(await openSerdes(config), (serdes) => labelsOf(log, serdes, user, item)),
+      const about = only ?? (item === undefined ? 'both' : 'labels');
+      const { labels, profile, unreadable } = await using(await openLog(config), async (log) =>
+        using(await openSerdes(config), async (serdes) => {
+          const labels = about === 'profile' ? { labels: [], unreadable: 0 } : await labelsOf(log, serdes, user, item);
+          const profile = about === 'labels' ? nothing : await profileOf(log, serdes, user);
+          return { labels: labels.labels, profile, unreadable: labels.unreadable + profile.unreadable };
+        }),
       );
       if (unreadable > 0) process.stderr.write(`${unreadable} record(s) of ${plain(user)} could not be read\n`);
+      if (about !== 'labels') tellProfile(profile, user, format, config.labels.timeZone);
+      if (about === 'profile') return;
       const last = labels.slice(-limit);
       const { timeZone, visitDays } = config.labels;
       const words = (label: (typeof last)[number]): string => explainLabel(label, { timeZone, visitDays });
@@ -43,4 +57,20 @@ export function explainCommand(program: Command): void {
       for (const label of last) print(words(label));
       if (labels.length > limit) process.stderr.write(`the last ${limit} of ${labels.length}: --limit shows more\n`);
     });
+}
+
+const nothing: ProfileOf = { shortTerm: null, longTerm: null, unreadable: 0 };
+
+function tellProfile({ shortTerm, longTerm }: ProfileOf, user: string, format: string, timeZone: string): void {
+  if (format === 'json') {
+    for (const profile of [shortTerm, longTerm]) if (profile !== null) print(JSON.stringify(profile));
+    return;
+  }
+  if (shortTerm === null) {
+    print(`no profile of ${plain(user)}: none was asked for or approved yet, or the user was forgotten`);
+  } else {
+    for (const line of explainShortTerm(shortTerm, timeZone)) print(line);
+  }
+  if (longTerm !== null) for (const line of explainLongTerm(longTerm, timeZone)) print(line);
+  print('');
 }
