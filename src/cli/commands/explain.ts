@@ -1,7 +1,5 @@
 import { Option, type Command } from 'commander';
-import { explainLongTerm, explainShortTerm } from '../profile-words.ts';
-import { profileOf, type ProfileOf } from '../profile-of.ts';
-import { plain } from '../words.ts';
+import type { ProfileOf } from '../profile-of.ts';
 import { formatOption, positive, print, using } from '../options.ts';
 
 interface Options {
@@ -26,7 +24,8 @@ export function explainCommand(program: Command): void {
       const { configOf } = await import('../load-config.ts');
       const { openLog, openSerdes } = await import('../environment.ts');
       const { labelsOf, LABELS_TOPIC } = await import('../labels-of.ts');
-      const { explainLabel } = await import('../words.ts');
+      const { profileOf } = await import('../profile-of.ts');
+      const { explainLabel, plain } = await import('../words.ts');
 
       const config = configOf(command);
       const about = only ?? (item === undefined ? 'both' : 'labels');
@@ -38,7 +37,7 @@ export function explainCommand(program: Command): void {
         }),
       );
       if (unreadable > 0) process.stderr.write(`${unreadable} record(s) of ${plain(user)} could not be read\n`);
-      if (about !== 'labels') tellProfile(profile, user, format, config.labels.timeZone);
+      if (about !== 'labels') await tellProfile(profile, user, format, config.labels.timeZone);
       if (about === 'profile') return;
       const last = labels.slice(-limit);
       const { timeZone, visitDays } = config.labels;
@@ -61,7 +60,14 @@ export function explainCommand(program: Command): void {
 
 const nothing: ProfileOf = { shortTerm: null, longTerm: null, unreadable: 0 };
 
-function tellProfile({ shortTerm, longTerm }: ProfileOf, user: string, format: string, timeZone: string): void {
+async function tellProfile(
+  { shortTerm, longTerm }: ProfileOf,
+  user: string,
+  format: string,
+  timeZone: string,
+): Promise<void> {
+  const { explainLongTerm, explainShortTerm } = await import('../profile-words.ts');
+  const { plain } = await import('../words.ts');
   if (format === 'json') {
     for (const profile of [shortTerm, longTerm]) if (profile !== null) print(JSON.stringify(profile));
     return;
