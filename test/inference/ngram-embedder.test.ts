@@ -9,7 +9,9 @@ const likeness = (a: string, b: string): number => cosine(embedder.embedNow(a), 
 describe('the embedded embedder', () => {
   test('puts spellings of a word near each other and unlike words apart', () => {
     expect(likeness('frozen vegetables', 'frozen vegetable')).toBeGreaterThan(0.99);
-    expect(likeness('frozen vegetables', 'frzn vegetabl')).toBeGreaterThan(likeness('frozen vegetables', 'paper towels'));
+    expect(likeness('frozen vegetables', 'frzn vegetabl')).toBeGreaterThan(
+      likeness('frozen vegetables', 'paper towels'),
+    );
     expect(likeness('cat food', 'motor oil')).toBeLessThan(0.3);
     expect(likeness('露營裝備', '露营装备')).toBeCloseTo(1);
   });

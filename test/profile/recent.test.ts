@@ -29,7 +29,10 @@ describe('what a user did lately', () => {
   test('is the same for the same events in any order and however often repeated', () => {
     fc.assert(
       fc.property(fc.array(did, { maxLength: 12 }), fc.array(fc.nat()), (log, picks) => {
-        const again = [...log, ...picks.map((n) => log[n % Math.max(log.length, 1)]).filter((one) => one !== undefined)];
+        const again = [
+          ...log,
+          ...picks.map((n) => log[n % Math.max(log.length, 1)]).filter((one) => one !== undefined),
+        ];
         expect(contents(recentOf([...again].reverse()))).toEqual(contents(recentOf(log)));
       }),
     );

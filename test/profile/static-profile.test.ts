@@ -30,7 +30,9 @@ test('keeps a value on its line and within its bounds, and does not read it as a
 });
 
 test('never throws', () => {
-  fc.assert(fc.property(fc.array(fc.string()), fc.dictionary(fc.string(), fc.option(fc.string())), (a, b) => {
-    staticProfile(a, b);
-  }));
+  fc.assert(
+    fc.property(fc.array(fc.string()), fc.dictionary(fc.string(), fc.option(fc.string())), (a, b) => {
+      staticProfile(a, b);
+    }),
+  );
 });
