@@ -1,5 +1,5 @@
 /**
- * A worker of the labels topology as a process of its own, told what to do by the process that started it (an IPC channel):
+ * A worker of a topology as a process of its own, told what to do by the process that started it (an IPC channel):
  * it says `ready` when it is loaded, begins at `start`, tells its `usage`, ends at `stop`. Ends with its parent, too.
  *   node bench/worker.ts '{"brokers": ..., "source": ..., "runtime": {...}}'
  */
@@ -11,6 +11,8 @@ import type { Logger } from '../src/stream/logger.ts';
 import { Metrics } from '../src/stream/metrics.ts';
 import type { RuntimeOptions } from '../src/stream/options.ts';
 import { Worker } from '../src/stream/worker.ts';
+import { PROFILES_DEFAULTS, type ProfilesOptions } from '../src/profile/options.ts';
+import { profilesTopology } from '../topologies/profiles.ts';
 import { labelsFrom } from './job.ts';
 
 export interface WorkerSettings {
@@ -18,6 +20,8 @@ export interface WorkerSettings {
   /** the topic that is read */
   source: string;
   runtime: RuntimeOptions;
+  /** where given, the profiles with these options, and not the labels */
+  profiles?: Partial<ProfilesOptions>;
 }
 
 /** Since the process began; memory is the peak. */
@@ -29,7 +33,7 @@ export interface Usage {
 
 export type Answer = { ready: true } | { usage: Usage } | { failed: string } | { running: boolean };
 
-const { brokers, source, runtime } = JSON.parse(process.argv[2]!) as WorkerSettings;
+const { brokers, source, runtime, profiles } = JSON.parse(process.argv[2]!) as WorkerSettings;
 const answer = (message: Answer) => void process.send?.(message);
 const say = (level: string) => (fields: object, message: string) =>
   void process.stderr.write(`${JSON.stringify({ time: new Date(), level, msg: message, ...fields })}\n`);
@@ -39,7 +43,7 @@ const log = kafkaLog({ brokers: brokers.split(',') });
 const serdes = await embeddedSerdes();
 const registry = new Registry();
 const worker = new Worker({
-  topology: labelsFrom(source),
+  topology: profiles === undefined ? labelsFrom(source) : profilesTopology({ ...PROFILES_DEFAULTS, ...profiles }),
   log,
   serdes,
   options: runtime,
