@@ -253,12 +253,19 @@ export class User {
   waiting = 0;
   /** time of the timer that forgets the user; 0 when none is set */
   forgetAt = 0;
+  /** what the user did up to here was erased and does not come back; -1: nothing was */
+  erasedUntil = -1;
   past: Past | null = null;
   readonly names: Dictionary;
 
   constructor(id: string, names: Dictionary) {
     this.id = id;
     this.names = names;
+  }
+
+  /** Nothing has come, or nothing since an erasure. */
+  get empty(): boolean {
+    return this.newest === -Infinity;
   }
 
   /** Bytes in memory, roughly: bounds the cache. */
