@@ -11,7 +11,7 @@ import type { Config } from './config.ts';
 const builders: Record<string, (config: Config) => Topology> = {
   labels: ({ labels }) => labelsTopology(labels),
   // a user's day can be revised as long as the labels job remembers the user
-  metrics: ({ labels }) => metricsTopology({ userTtl: labels.userTtl }),
+  metrics: ({ labels }) => metricsTopology({ userTtl: labels.userTtl, timeZone: labels.timeZone }),
 };
 
 export const topologyNames: readonly string[] = Object.keys(builders);

@@ -4,7 +4,7 @@ import { decodeUser, encodeUser } from '../../src/serendipity/codec.ts';
 import { Dictionary } from '../../src/serendipity/dictionary.ts';
 import type { SerendipityLabel } from '../../src/serendipity/records.ts';
 import { User } from '../../src/serendipity/user.ts';
-import { oracle, type RawEvent } from '../oracle/oracle.ts';
+import { compareBytes, oracle, type RawEvent } from '../oracle/oracle.ts';
 import { caseArb, randomFrom, shuffleWithinGrace } from '../oracle/random-logs.ts';
 import { BenchOfOne } from './bench-of-one.ts';
 
@@ -201,8 +201,8 @@ test('after an erasure at any point of any log, labels are those of what came of
         [...new Map(said.map((label) => [`${label.user_id} ${label.label_id}`, label])).values()]
           .filter(({ withdrawn }) => !withdrawn)
           .map(({ revision: _revision, withdrawn: _withdrawn, ...label }) => label);
-      const byId = (a: { label_id: string }, b: { label_id: string }) =>
-        Buffer.compare(Buffer.from(a.label_id), Buffer.from(b.label_id));
+      const byId = (a: { label_id: string; user_id: string }, b: { label_id: string; user_id: string }) =>
+        compareBytes(a.label_id, b.label_id) || compareBytes(a.user_id, b.user_id);
       const expected = oracle(arrivals.filter(stays), { ...made.options, catalog: new Map() }).labels;
       const own = expected.filter(({ user_id }) => user_id === user);
       for (const { said, after } of runs) {

@@ -1,0 +1,195 @@
+import type { ErasureRequest } from '../shop/users.ts';
+import { Reader, Writer } from '../stream/bytes.ts';
+import type { Codec, Processor, ProcessorContext, Store, StreamRecord, Timer, Want } from '../stream/topology.ts';
+import { Calendar, dayName } from './calendar.ts';
+import { countsCodec, FIELDS, metricsKey, NOTHING, type Counts, type MetricsDay } from './metrics.ts';
+import type { UserDay } from './records.ts';
+
+const DAY = 86_400_000;
+/** UV3's bound: a user counts who has seen more than this many items. */
+const UV3 = 200;
+
+export interface DifferencesOptions {
+  /** ms after which a user's day can no longer be revised */
+  userTtl: number;
+  /** in which an erasure's moment is on a day */
+  timeZone: string;
+}
+
+/** The last revision seen of a user, day and arm: store `seen`, key `<user>|<day>[|<arm>]`. */
+interface Seen extends Counts {
+  revision: number;
+}
+
+/** What is left of an erased user: store `erased`, key the user. */
+export interface CutOff {
+  /** user-days of its day and before are dropped; milliseconds since the epoch */
+  until: number;
+  /** event time of the timer that ends it */
+  forgetAt: number;
+}
+
+/**
+ * What a revision of a user's day adds to what was counted of it before: revisions and withdrawn labels so count once.
+ *
+ * A store is read by whole keys, so that an erasure could not find a user's rows: `days` (key `<user>|<month>`) names
+ * them, the days and arms of a month. It is written when a row is first seen. Rows from before there was this index enter
+ * it with their next revision; the others end by their TTL.
+ */
+export class Differences implements Processor<UserDay | ErasureRequest> {
+  readonly #context: ProcessorContext;
+  readonly #options: DifferencesOptions;
+  readonly #calendar: Calendar;
+  readonly #seen: Store<Seen>;
+  readonly #days: Store<string[]>;
+  readonly #erased: Store<CutOff>;
+
+  constructor(context: ProcessorContext, options: DifferencesOptions) {
+    this.#context = context;
+    this.#options = options;
+    this.#calendar = new Calendar(options.timeZone);
+    this.#seen = context.store('seen');
+    this.#days = context.store('days');
+    this.#erased = context.store('erased');
+  }
+
+  keys({ key, value }: StreamRecord<UserDay | ErasureRequest>, want: Want): void {
+    want('erased', key);
+    if ('requested_at' in value) for (const month of this.#months()) want('days', `${key}|${month}`);
+    else {
+      want('seen', seenKey(value));
+      want('days', `${key}|${monthOf(value)}`);
+    }
+  }
+
+  timerKeys({ key }: Timer, want: Want): void {
+    want('erased', key);
+  }
+
+  process({ key, value, time }: StreamRecord<UserDay | ErasureRequest>): void {
+    if ('requested_at' in value) this.#erase(key, value.requested_at);
+    else this.#add(key, value, time);
+  }
+
+  timer({ key, due }: Timer): void {
+    if (this.#erased.get(key)?.forgetAt === due) this.#erased.delete(key);
+  }
+
+  #add(user: string, row: UserDay, time: number): void {
+    const cutOff = this.#erased.get(user);
+    if (cutOff !== undefined && row.day <= dayName(this.#calendar.dayOf(cutOff.until))) {
+      // its counts are in the day's sum, and nothing says any more which: a revision would count all of it again
+      return this.#context.count('erased_user_days');
+    }
+    const key = seenKey(row);
+    const before = this.#seen.get(key);
+    if (before !== undefined && before.revision >= row.revision) return;
+    const now = countsOf(row);
+    const delta: MetricsDay = { day: row.day, arm: row.arm, ...NOTHING };
+    let changed = false;
+    for (const field of FIELDS) {
+      delta[field] = now[field] - (before?.[field] ?? 0);
+      if (delta[field] !== 0) changed = true;
+    }
+    this.#seen.put(key, { revision: row.revision, ...now });
+    this.#index(user, row);
+    if (changed) this.#context.forward('deltas', metricsKey(row.day, row.arm), delta, time);
+  }
+
+  #index(user: string, row: UserDay): void {
+    const key = `${user}|${monthOf(row)}`;
+    const entry = metricsKey(row.day, row.arm).slice(MONTH);
+    const entries = this.#days.get(key) ?? [];
+    if (!entries.includes(entry)) this.#days.put(key, [...entries, entry]);
+  }
+
+  #erase(user: string, until: number): void {
+    const before = this.#erased.get(user);
+    if (before !== undefined) {
+      if (until <= before.until) return;
+      this.#context.timers.cancel(forgetTimer(user, before));
+    }
+    for (const month of this.#months()) {
+      const key = `${user}|${month}`;
+      for (const entry of this.#days.get(key) ?? []) this.#seen.delete(`${user}|${month}${entry}`);
+      this.#days.delete(key);
+    }
+    const cutOff = { until, forgetAt: Math.max(until, this.#context.streamTime()) + this.#options.userTtl };
+    this.#erased.put(user, cutOff);
+    this.#context.timers.set(forgetTimer(user, cutOff));
+    this.#context.count('users_erased');
+  }
+
+  /** Those whose rows may still be there: of the last userTtl, and of days that were long over when they were revised. */
+  #months(): string[] {
+    const now = this.#context.streamTime();
+    const months = new Set<string>();
+    const spare = 62 * DAY;
+    if (Number.isFinite(now)) {
+      const first = Math.max(now - this.#options.userTtl - spare, 0);
+      for (let time = first; time < now + 2 * DAY; time += DAY)
+        months.add(monthOf({ day: dayName(Math.floor(time / DAY)) }));
+    }
+    return [...months];
+  }
+}
+
+/** Of a day: `2024-05` and what follows it. */
+const MONTH = 7;
+const monthOf = ({ day }: Pick<UserDay, 'day'>): string => day.slice(0, MONTH);
+const seenKey = (row: UserDay): string => `${row.user_id}|${metricsKey(row.day, row.arm)}`;
+const forgetTimer = (user: string, { forgetAt }: CutOff): Timer => ({
+  kind: 'forget',
+  key: user,
+  due: forgetAt,
+  clock: 'event',
+});
+
+function countsOf(row: UserDay): Counts {
+  const { exposures, s_exposures, clicks, s_clicks, purchases, s_purchases } = row;
+  return {
+    exposures,
+    s_exposures,
+    clicks,
+    s_clicks,
+    purchases,
+    s_purchases,
+    users: row.events > 0 ? 1 : 0,
+    uv3: exposures > UV3 ? 1 : 0,
+  };
+}
+
+export const seenCodec = countsCodec<Seen>(['revision', ...FIELDS]);
+
+const writer = new Writer();
+const VERSION = 1;
+
+export const daysCodec: Codec<string[]> = {
+  encode(entries) {
+    writer.byte(VERSION);
+    writer.uint(entries.length);
+    for (const entry of entries) writer.text(entry);
+    return writer.take();
+  },
+  decode(bytes) {
+    const reader = new Reader(bytes);
+    reader.byte();
+    return Array.from({ length: reader.uint() }, () => reader.text());
+  },
+  size: (entries) => 100 + entries.length * 50,
+};
+
+export const cutOffCodec: Codec<CutOff> = {
+  encode({ until, forgetAt }) {
+    writer.byte(VERSION);
+    writer.uint(until);
+    writer.uint(forgetAt);
+    return writer.take();
+  },
+  decode(bytes) {
+    const reader = new Reader(bytes);
+    reader.byte();
+    return { until: reader.uint(), forgetAt: reader.uint() };
+  },
+  size: () => 100,
+};
