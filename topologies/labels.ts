@@ -4,8 +4,8 @@ import { itemFacts, type ItemFacts } from '../src/serendipity/records.ts';
 import { checkEvent, type BehaviorEvent } from '../src/shop/behaviour.ts';
 import type { CatalogItem } from '../src/shop/catalog.ts';
 import { checkErasure, type ErasureRequest } from '../src/shop/users.ts';
-import { Labeller, type LabellerOptions } from '../src/serendipity/labeller.ts';
-import type { User } from '../src/serendipity/user.ts';
+import { isDayOf, Labeller, type LabellerOptions } from '../src/serendipity/labeller.ts';
+import { cutOffOf, type User } from '../src/serendipity/user.ts';
 import { Topology, type Codec } from '../src/stream/topology.ts';
 
 /**
@@ -70,8 +70,8 @@ export function labelsTopology(options: LabelsOptions = LABELS_DEFAULTS): Topolo
       schema: 'CatalogItem',
       project: itemFacts,
     })
-    .store({ name: 'today', codec: recentLog })
-    .store({ name: 'past', codec: closedDay })
+    .store({ name: 'today', codec: recentLog, owner: { erasure: cutOffOf } })
+    .store({ name: 'past', codec: closedDay, owner: { has: isDayOf } })
     .processor({
       name: 'label',
       from: ['events', 'erasures'],

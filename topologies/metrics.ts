@@ -3,6 +3,9 @@ import {
   Differences,
   daysCodec,
   seenCodec,
+  isIndexOf,
+  isRowOf,
+  cutOffOf,
   type DifferencesOptions,
 } from '../src/serendipity/differences.ts';
 import { Totals, totalsCodec } from '../src/serendipity/metrics.ts';
@@ -37,11 +40,11 @@ export function metricsTopology(options: MetricsOptions = METRICS_DEFAULTS): Top
         check: checkErasure,
       })
       .source({ name: 'deltas-in', topic: 'deltas', schema: 'MetricsDelta', internal: true })
-      .store({ name: 'seen', codec: seenCodec, ttlMs: options.userTtl })
+      .store({ name: 'seen', codec: seenCodec, ttlMs: options.userTtl, owner: { has: isRowOf } })
       // a month's index outlives its rows: they may be revised after it was written last
-      .store({ name: 'days', codec: daysCodec, ttlMs: options.userTtl + 31 * DAY })
-      .store({ name: 'erased', codec: cutOffCodec })
-      .store({ name: 'totals', codec: totalsCodec })
+      .store({ name: 'days', codec: daysCodec, ttlMs: options.userTtl + 31 * DAY, owner: { has: isIndexOf } })
+      .store({ name: 'erased', codec: cutOffCodec, owner: { erasure: cutOffOf } })
+      .store({ name: 'totals', codec: totalsCodec, owner: { has: () => false } })
       .processor({
         name: 'differences',
         from: ['user-days', 'erasures'],

@@ -138,6 +138,12 @@ export class Differences implements Processor<UserDay | ErasureRequest> {
 const MONTH = 7;
 const monthOf = ({ day }: Pick<UserDay, 'day'>): string => day.slice(0, MONTH);
 const seenKey = (row: UserDay): string => `${row.user_id}|${metricsKey(row.day, row.arm)}`;
+/** Whose entries they are. An id may hold the sign between too: what follows the user's must be a day or a month. */
+export const isRowOf = (user: string, key: string): boolean =>
+  key.startsWith(`${user}|`) && /^\d{4}-\d\d-\d\d($|\|)/.test(key.slice(user.length + 1));
+export const isIndexOf = (user: string, key: string): boolean =>
+  key.startsWith(`${user}|`) && /^\d{4}-\d\d$/.test(key.slice(user.length + 1));
+export const cutOffOf = ({ until }: CutOff): { until: number; since: boolean } => ({ until, since: false });
 const forgetTimer = (user: string, { forgetAt }: CutOff): Timer => ({
   kind: 'forget',
   key: user,

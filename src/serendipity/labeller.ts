@@ -646,3 +646,6 @@ export class Labeller implements Processor<BehaviorEvent | ErasureRequest> {
 }
 
 const dayKey = (user: string, slot: number): string => `${user}#${slot}`;
+/** Ids may hold anything, this sign too: what follows the user's must be a slot and nothing else. */
+export const isDayOf = (user: string, key: string): boolean =>
+  key.startsWith(`${user}#`) && /^\d+$/.test(key.slice(user.length + 1));

@@ -346,6 +346,9 @@ export class User {
   }
 }
 
+export const cutOffOf = ({ erasedUntil, empty }: User): { until: number; since: boolean } | null =>
+  erasedUntil < 0 ? null : { until: erasedUntil, since: !empty };
+
 /** Puts an element into a list in order of time, after its equals; nearly always at the end. */
 export function insertByTime<T extends { time: number }>(list: T[], element: T): void {
   let i = list.length;

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { daysCodec } from '../../src/serendipity/differences.ts';
 import type { UserDay } from '../../src/serendipity/records.ts';
 import { TopologyTestDriver } from '../../src/stream/driver.ts';
+import type { Codec } from '../../src/stream/topology.ts';
 import type { LocalRecord } from '../../src/stream/local-task.ts';
 import { LABELS_DEFAULTS, labelsTopology } from '../../topologies/labels.ts';
 import { METRICS_DEFAULTS, metricsTopology } from '../../topologies/metrics.ts';
@@ -205,7 +206,7 @@ describe('metrics of an erased user', () => {
 
   it('find rows of before there was an index once these are revised', () => {
     const topology = metricsTopology();
-    const codec = { ...daysCodec, decode: (): string[] => [] };
+    const codec: Codec<string[]> = { ...daysCodec, decode: () => [] };
     topology.stores.find(({ name }) => name === 'days')!.codec = codec;
     const { driver, add, erase } = open(topology);
     // each index entry takes the place of the one before: only the last row is named
