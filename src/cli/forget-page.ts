@@ -32,16 +32,16 @@ export function page(report: ForgetReport): string {
       topologies.map((one) => [one.topology, one.group, progressInWords(one)]),
     ),
     table(
-      ['STATE', 'PARTITION', 'OF THE USER'],
+      ['STATE', 'WHERE IT IS KEPT', 'OF THE USER'],
       compacted.map((row) => [
-        row.store === null ? row.topic : `${row.topology} ${row.store}`,
+        row.store === null ? 'compacted topic' : `${row.topology} ${row.store}`,
         `${row.topic}/${row.partition}`,
         compactedInWords(row),
       ]),
     ),
     table(
-      ['KEPT BY TIME', 'PARTITION', 'THE LAST COPY IS GONE BY'],
-      retained.map((row) => [row.topic, `${row.topic}/${row.partition}`, retainedInWords(row)]),
+      ['KEPT BY TIME', 'THE LAST COPY IS GONE BY'],
+      retained.map((row) => [`${row.topic}/${row.partition}`, retainedInWords(row)]),
     ),
   ];
   if (missing.length > 0) parts.push(`not there: ${missing.join(', ')}`);
