@@ -2,6 +2,7 @@ import {
   cutOffCodec,
   Differences,
   daysCodec,
+  REFRESH,
   seenCodec,
   isIndexOf,
   isRowOf,
@@ -25,34 +26,30 @@ export interface MetricsOptions extends DifferencesOptions {
   userTtl: number;
 }
 
-const DAY = 86_400_000;
-export const METRICS_DEFAULTS: MetricsOptions = { userTtl: 400 * DAY, timeZone: 'UTC' };
+export const METRICS_DEFAULTS: MetricsOptions = { userTtl: 400 * 86_400_000, timeZone: 'UTC' };
 
 export function metricsTopology(options: MetricsOptions = METRICS_DEFAULTS): Topology {
-  return (
-    new Topology('metrics')
-      .source({ name: 'user-days', topic: 'serendipity.user-days', schema: 'UserDay' })
-      .source<ErasureRequest>({
-        name: 'erasures',
-        topic: 'erasure.requests',
-        schema: 'ErasureRequest',
-        time: () => 0,
-        check: checkErasure,
-      })
-      .source({ name: 'deltas-in', topic: 'deltas', schema: 'MetricsDelta', internal: true })
-      .store({ name: 'seen', codec: seenCodec, ttlMs: options.userTtl, owner: { has: isRowOf } })
-      // a month's index outlives its rows: they may be revised after it was written last
-      .store({ name: 'days', codec: daysCodec, ttlMs: options.userTtl + 31 * DAY, owner: { has: isIndexOf } })
-      .store({ name: 'erased', codec: cutOffCodec, owner: { erasure: cutOffOf } })
-      .store({ name: 'totals', codec: totalsCodec, owner: { has: () => false } })
-      .processor({
-        name: 'differences',
-        from: ['user-days', 'erasures'],
-        stores: ['seen', 'days', 'erased'],
-        create: (context) => new Differences(context, options),
-      })
-      .processor({ name: 'totals', from: ['deltas-in'], stores: ['totals'], create: (context) => new Totals(context) })
-      .sink({ name: 'deltas', from: ['differences'], topic: 'deltas', schema: 'MetricsDelta', internal: true })
-      .sink({ name: 'daily', from: ['totals'], topic: 'metrics.daily', schema: 'MetricsDay', compact: true })
-  );
+  return new Topology('metrics')
+    .source({ name: 'user-days', topic: 'serendipity.user-days', schema: 'UserDay' })
+    .source<ErasureRequest>({
+      name: 'erasures',
+      topic: 'erasure.requests',
+      schema: 'ErasureRequest',
+      time: () => 0,
+      check: checkErasure,
+    })
+    .source({ name: 'deltas-in', topic: 'deltas', schema: 'MetricsDelta', internal: true })
+    .store({ name: 'seen', codec: seenCodec, ttlMs: options.userTtl, owner: { has: isRowOf } })
+    .store({ name: 'days', codec: daysCodec, ttlMs: options.userTtl + REFRESH, owner: { has: isIndexOf } })
+    .store({ name: 'erased', codec: cutOffCodec, owner: { erasure: cutOffOf } })
+    .store({ name: 'totals', codec: totalsCodec, owner: { has: () => false } })
+    .processor({
+      name: 'differences',
+      from: ['user-days', 'erasures'],
+      stores: ['seen', 'days', 'erased'],
+      create: (context) => new Differences(context, options),
+    })
+    .processor({ name: 'totals', from: ['deltas-in'], stores: ['totals'], create: (context) => new Totals(context) })
+    .sink({ name: 'deltas', from: ['differences'], topic: 'deltas', schema: 'MetricsDelta', internal: true })
+    .sink({ name: 'daily', from: ['totals'], topic: 'metrics.daily', schema: 'MetricsDay', compact: true });
 }

@@ -5,7 +5,8 @@ import { Calendar, dayName } from './calendar.ts';
 import { countsCodec, FIELDS, metricsKey, NOTHING, type Counts, type MetricsDay } from './metrics.ts';
 import type { UserDay } from './records.ts';
 
-const DAY = 86_400_000;
+/** An index entry is written again after so long: its TTL is to be that much longer than its rows'. */
+export const REFRESH = 31 * 86_400_000;
 /** UV3's bound: a user counts who has seen more than this many items. */
 const UV3 = 200;
 
@@ -21,6 +22,12 @@ interface Seen extends Counts {
   revision: number;
 }
 
+interface Index {
+  /** stream time at which it was written */
+  at: number;
+  entries: string[];
+}
+
 /** What is left of an erased user: store `erased`, key the user. */
 export interface CutOff {
   /** user-days of its day and before are dropped; milliseconds since the epoch */
@@ -32,16 +39,17 @@ export interface CutOff {
 /**
  * What a revision of a user's day adds to what was counted of it before: revisions and withdrawn labels so count once.
  *
- * A store is read by whole keys, so that an erasure could not find a user's rows: `days` (key `<user>|<month>`) names
- * them, the days and arms of a month. It is written when a row is first seen. Rows from before there was this index enter
- * it with their next revision; the others end by their TTL.
+ * A store is read by whole keys, so that an erasure could not find a user's rows: `days` names them. Under the user are
+ * the months that have rows, under `<user>|<month>` its days and arms. It is written when a row is first seen, and once a
+ * month while rows are written, so that it outlives them. Rows from before there was this index enter it with their next
+ * revision; the others end by their TTL.
  */
 export class Differences implements Processor<UserDay | ErasureRequest> {
   readonly #context: ProcessorContext;
   readonly #options: DifferencesOptions;
   readonly #calendar: Calendar;
   readonly #seen: Store<Seen>;
-  readonly #days: Store<string[]>;
+  readonly #days: Store<Index>;
   readonly #erased: Store<CutOff>;
 
   constructor(context: ProcessorContext, options: DifferencesOptions) {
@@ -55,8 +63,10 @@ export class Differences implements Processor<UserDay | ErasureRequest> {
 
   keys({ key, value }: StreamRecord<UserDay | ErasureRequest>, want: Want): void {
     want('erased', key);
-    if ('requested_at' in value) for (const month of this.#months()) want('days', `${key}|${month}`);
-    else {
+    want('days', key);
+    if ('requested_at' in value) {
+      for (const month of this.#days.peek(key)?.entries ?? []) want('days', `${key}|${month}`);
+    } else {
       want('seen', seenKey(value));
       want('days', `${key}|${monthOf(value)}`);
     }
@@ -97,10 +107,18 @@ export class Differences implements Processor<UserDay | ErasureRequest> {
   }
 
   #index(user: string, row: UserDay): void {
-    const key = `${user}|${monthOf(row)}`;
-    const entry = metricsKey(row.day, row.arm).slice(MONTH);
-    const entries = this.#days.get(key) ?? [];
-    if (!entries.includes(entry)) this.#days.put(key, [...entries, entry]);
+    const month = monthOf(row);
+    this.#note(user, month);
+    this.#note(`${user}|${month}`, metricsKey(row.day, row.arm).slice(month.length));
+  }
+
+  #note(key: string, entry: string): void {
+    const at = Math.max(this.#context.streamTime(), 0);
+    const index = this.#days.get(key);
+    const known = index?.entries.includes(entry) === true;
+    if (known && at - index!.at <= REFRESH) return;
+    const entries = index?.entries ?? [];
+    this.#days.put(key, { at, entries: known ? entries : [...entries, entry] });
   }
 
   #erase(user: string, until: number): void {
@@ -109,40 +127,26 @@ export class Differences implements Processor<UserDay | ErasureRequest> {
       if (until <= before.until) return;
       this.#context.timers.cancel(forgetTimer(user, before));
     }
-    for (const month of this.#months()) {
+    for (const month of this.#days.get(user)?.entries ?? []) {
       const key = `${user}|${month}`;
-      for (const entry of this.#days.get(key) ?? []) this.#seen.delete(`${user}|${month}${entry}`);
+      for (const entry of this.#days.get(key)?.entries ?? []) this.#seen.delete(`${key}${entry}`);
       this.#days.delete(key);
     }
+    this.#days.delete(user);
     const cutOff = { until, forgetAt: Math.max(until, this.#context.streamTime()) + this.#options.userTtl };
     this.#erased.put(user, cutOff);
     this.#context.timers.set(forgetTimer(user, cutOff));
     this.#context.count('users_erased');
   }
-
-  /** Those whose rows may still be there: of the last userTtl, and of days that were long over when they were revised. */
-  #months(): string[] {
-    const now = this.#context.streamTime();
-    const months = new Set<string>();
-    const spare = 62 * DAY;
-    if (Number.isFinite(now)) {
-      const first = Math.max(now - this.#options.userTtl - spare, 0);
-      for (let time = first; time < now + 2 * DAY; time += DAY)
-        months.add(monthOf({ day: dayName(Math.floor(time / DAY)) }));
-    }
-    return [...months];
-  }
 }
 
-/** Of a day: `2024-05` and what follows it. */
-const MONTH = 7;
-const monthOf = ({ day }: Pick<UserDay, 'day'>): string => day.slice(0, MONTH);
+const monthOf = ({ day }: UserDay): string => day.slice(0, 'YYYY-MM'.length);
 const seenKey = (row: UserDay): string => `${row.user_id}|${metricsKey(row.day, row.arm)}`;
 /** Whose entries they are. An id may hold the sign between too: what follows the user's must be a day or a month. */
 export const isRowOf = (user: string, key: string): boolean =>
   key.startsWith(`${user}|`) && /^\d{4}-\d\d-\d\d($|\|)/.test(key.slice(user.length + 1));
 export const isIndexOf = (user: string, key: string): boolean =>
-  key.startsWith(`${user}|`) && /^\d{4}-\d\d$/.test(key.slice(user.length + 1));
+  key === user || (key.startsWith(`${user}|`) && /^\d{4}-\d\d$/.test(key.slice(user.length + 1)));
 export const cutOffOf = ({ until }: CutOff): { until: number; since: boolean } => ({ until, since: false });
 const forgetTimer = (user: string, { forgetAt }: CutOff): Timer => ({
   kind: 'forget',
@@ -170,9 +174,10 @@ export const seenCodec = countsCodec<Seen>(['revision', ...FIELDS]);
 const writer = new Writer();
 const VERSION = 1;
 
-export const daysCodec: Codec<string[]> = {
-  encode(entries) {
+export const daysCodec: Codec<Index> = {
+  encode({ at, entries }) {
     writer.byte(VERSION);
+    writer.uint(at);
     writer.uint(entries.length);
     for (const entry of entries) writer.text(entry);
     return writer.take();
@@ -180,9 +185,10 @@ export const daysCodec: Codec<string[]> = {
   decode(bytes) {
     const reader = new Reader(bytes);
     reader.byte();
-    return Array.from({ length: reader.uint() }, () => reader.text());
+    const at = reader.uint();
+    return { at, entries: Array.from({ length: reader.uint() }, () => reader.text()) };
   },
-  size: (entries) => 100 + entries.length * 50,
+  size: ({ entries }) => 100 + entries.length * 50,
 };
 
 export const cutOffCodec: Codec<CutOff> = {

@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 import { daysCodec } from '../../src/serendipity/differences.ts';
 import type { UserDay } from '../../src/serendipity/records.ts';
 import { TopologyTestDriver } from '../../src/stream/driver.ts';
-import type { Codec } from '../../src/stream/topology.ts';
 import type { LocalRecord } from '../../src/stream/local-task.ts';
 import { LABELS_DEFAULTS, labelsTopology } from '../../topologies/labels.ts';
 import { METRICS_DEFAULTS, metricsTopology } from '../../topologies/metrics.ts';
@@ -161,7 +160,7 @@ describe('metrics of an erased user', () => {
         'h1|x|2024-04-30|A|B',
         'h1|x|2024-05-14',
       ],
-      ['h10|2023-06', 'h10|2024-04', 'h10|2024-05', 'h1|x|2023-06', 'h1|x|2024-04', 'h1|x|2024-05'],
+      ['h10', 'h10|2023-06', 'h10|2024-04', 'h10|2024-05', 'h1|x', 'h1|x|2023-06', 'h1|x|2024-04', 'h1|x|2024-05'],
       ['h1'],
     ]);
     expect(daily()).toEqual(
@@ -206,16 +205,37 @@ describe('metrics of an erased user', () => {
 
   it('find rows of before there was an index once these are revised', () => {
     const topology = metricsTopology();
-    const codec: Codec<string[]> = { ...daysCodec, decode: () => [] };
+    const codec = { ...daysCodec, decode: (_bytes: Buffer) => ({ at: 0, entries: [] as string[] }) };
     topology.stores.find(({ name }) => name === 'days')!.codec = codec;
     const { driver, add, erase } = open(topology);
     // each index entry takes the place of the one before: only the last row is named
     for (const day of ['2024-05-01', '2024-05-02', '2024-05-03']) add(row('h1', day, 1));
     codec.decode = daysCodec.decode;
-    expect(driver.store('days').get('h1|2024-05')).toEqual(['-03']);
+    expect(driver.store('days').get('h1|2024-05').entries).toEqual(['-03']);
     add(row('h1', '2024-05-01', 2, 1));
     erase('h1', T);
     expect(keysOf(driver)[0]).toEqual(['h1|2024-05-02']);
+  });
+
+  it('are found however far their days are from the time that they were written at', () => {
+    const { driver, erase } = open();
+    // a log of years ago that is worked through now, on a topic that stamps by its own clock
+    for (const [i, day] of ['2017-01-31', '2019-02-01', '2024-05-14'].entries()) {
+      driver.pipe('user-days', 'h1', row('h1', day, 1), { timestamp: T + i });
+    }
+    erase('h1', T + 10);
+    expect(keysOf(driver)).toEqual([[], [], ['h1']]);
+  });
+
+  it('keep an index that outlives the rows, which may be revised long after the day', () => {
+    const { driver, erase } = open();
+    const add = (time: number, value: UserDay) => driver.pipe('user-days', 'h1', value, { timestamp: time });
+    add(T, row('h1', '2024-05-14', 1));
+    add(T + 100 * DAY, row('h1', '2024-05-14', 2, 1));
+    driver.pipe('user-days', 'h2', row('h2', '2025-09-01', 1), { timestamp: T + 490 * DAY });
+    expect(keysOf(driver)[1]).toEqual(['h1', 'h1|2024-05', 'h2', 'h2|2025-09']);
+    erase('h1', T + 490 * DAY);
+    expect(keysOf(driver)[0]).toEqual(['h2|2025-09-01']);
   });
 
   it('are forgotten to be erased userTtl later', () => {
