@@ -49,6 +49,9 @@ export function page(report: ForgetReport): string {
   const behind = topologies.filter(({ state }) => state === 'behind');
   if (left.length > 0) parts.push(`${left.length} record(s) of ${name} are left`);
   if (behind.length > 0) parts.push(`not there yet: ${behind.map(({ topology }) => topology).join(', ')}`);
+  for (const { topic } of compacted.filter(({ foreign }) => foreign)) {
+    parts.push(`${topic} is written by others: what feeds it must stop sending ${name}`);
+  }
   if (erased) parts.push(`nothing of ${name} is left in any store or compacted topic`);
   parts.push(
     'A store is what its changelog is; the disk of a worker that runs is locked, and follows at the same commit.',

@@ -23,6 +23,8 @@ export interface Compacted {
   store: string | null;
   topic: string;
   partition: number;
+  /** a table that others write: they must stop sending the user */
+  foreign: boolean;
   /** whose last record is a deletion; compaction takes them too in the end */
   deleted: number;
   /** earlier records of the user that lie in the log until compaction takes them: nobody reads them as state */
@@ -78,8 +80,6 @@ interface Entry {
 interface Found {
   row: Compacted;
   live: Entry[];
-  /** never of a time since: a row that the shop sent again is one that it must stop sending */
-  strict: boolean;
 }
 
 export async function proveErased(options: ProofOptions): Promise<Proof> {
@@ -109,7 +109,7 @@ export async function proveErased(options: ProofOptions): Promise<Proof> {
     for (const { topology, spec, topic } of places.stores) {
       if (described.get(topic) == null) continue;
       const scan = await scanStore(reader, topic, await bounds(topic), spec, user);
-      found.push({ row: { ...scan.row, topology, store: spec.name }, live: scan.live, strict: false });
+      found.push({ row: { ...scan.row, topology, store: spec.name }, live: scan.live });
       if (scan.erasure !== null) erasures.push({ topology, ...scan.erasure });
       step();
     }
@@ -117,7 +117,8 @@ export async function proveErased(options: ProofOptions): Promise<Proof> {
       const about = described.get(topic);
       if (about == null) continue;
       if (about.config['cleanup.policy']?.includes('compact') === true) {
-        found.push({ ...(await scanTopic(reader, topic, await bounds(topic), user)), strict: isTable });
+        const scan = await scanTopic(reader, topic, await bounds(topic), user);
+        found.push({ row: { ...scan.row, foreign: isTable }, live: scan.live });
       } else proof.retained.push(await scanRetained(reader, about, await bounds(topic), user, options.now));
       step();
     }
@@ -125,11 +126,11 @@ export async function proveErased(options: ProofOptions): Promise<Proof> {
     proof.erasedUntil = erasures.length === 0 ? null : Math.max(...erasures.map(({ until }) => until));
     const requestedAt = options.requestedAt ?? proof.erasedUntil ?? Infinity;
     const cameBack = erasures.some(({ since }) => since);
-    for (const { row, live, strict } of found) {
+    for (const { row, live } of found) {
       const remembers = erasures.some(({ topology }) => topology === row.topology);
       for (const { key, timestamp, role } of live) {
         if (role === 'cut-off' || (role === 'timer of the cut-off' && remembers)) row.cutOffs.push(key);
-        else if (cameBack && !strict && timestamp >= requestedAt) row.since.push(key);
+        else if (cameBack && !row.foreign && timestamp >= requestedAt) row.since.push(key);
         else row.left.push(key);
       }
       proof.compacted.push(row);
@@ -189,6 +190,7 @@ const newRow = (kind: Compacted['kind'], topic: string, partition: number): Comp
   store: null,
   topic,
   partition,
+  foreign: false,
   deleted: 0,
   superseded: 0,
   cutOffs: [],

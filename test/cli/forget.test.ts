@@ -192,6 +192,7 @@ describe('a household of real baskets', () => {
   it('reads well, as text and as JSON', () => {
     const text = page(report);
     expect(text).toContain(`nothing of ${user} is left`);
+    expect(text).toContain(`users is written by others: what feeds it must stop sending ${user}`);
     expect(text).toMatch(/^labels +forgets-labels +has erased the user$/m);
     expect(text).toMatch(/^labels today +forgets-labels-today-changelog\/\d +the cut-off: /m);
     expect(text).toMatch(/^behavior\.events\/\d +never \(newest 20/m);
