@@ -37,7 +37,8 @@ export interface JobOptions {
 
 export function labelsFrom(source: string): Topology {
   const topology = labelsTopology();
-  topology.sources[0]!.topic = source;
+  // the other sources are to have as many partitions, whatever an earlier run left on this broker
+  for (const [i, spec] of topology.sources.entries()) spec.topic = i === 0 ? source : `${source}.${spec.name}`;
   return topology;
 }
 

@@ -3,8 +3,9 @@ import { Dictionary } from '../src/serendipity/dictionary.ts';
 import { itemFacts, type ItemFacts } from '../src/serendipity/records.ts';
 import { checkEvent, type BehaviorEvent } from '../src/shop/behaviour.ts';
 import type { CatalogItem } from '../src/shop/catalog.ts';
-import { Labeller, type LabellerOptions } from '../src/serendipity/labeller.ts';
-import type { User } from '../src/serendipity/user.ts';
+import { checkErasure, type ErasureRequest } from '../src/shop/users.ts';
+import { isDayOf, Labeller, type LabellerOptions } from '../src/serendipity/labeller.ts';
+import { cutOffOf, type User } from '../src/serendipity/user.ts';
 import { Topology, type Codec } from '../src/stream/topology.ts';
 
 /**
@@ -19,8 +20,9 @@ import { Topology, type Codec } from '../src/stream/topology.ts';
  * `decide` and `attribute` of src/serendipity/definition-1.ts are these lines as code; the labeller keeps a user's recent
  * log in order of time and calls them for whatever an event may have changed.
  *
- *   behavior.events ──► label ──┬──► serendipity.labels
- *   catalog.items ─ (table) ─┘  └──► serendipity.user-days
+ *   behavior.events ───► label ──┬──► serendipity.labels
+ *   erasure.requests ─┘    │     └──► serendipity.user-days
+ *   catalog.items ─ (table)┘
  */
 export interface LabelsOptions extends LabellerOptions {
   /** ms that an event may be ahead of the clock */
@@ -54,17 +56,25 @@ export function labelsTopology(options: LabelsOptions = LABELS_DEFAULTS): Topolo
       time: (event) => event.event_time,
       check: (event, key, now) => checkEvent(event, key, now, options.futureTolerance),
     })
+    .source<ErasureRequest>({
+      name: 'erasures',
+      topic: 'erasure.requests',
+      schema: 'ErasureRequest',
+      // of no time in the log of behaviour: it is taken as soon as it comes, and moves no timers
+      time: () => 0,
+      check: checkErasure,
+    })
     .table<CatalogItem, ItemFacts>({
       name: 'catalog',
       topic: 'catalog.items',
       schema: 'CatalogItem',
       project: itemFacts,
     })
-    .store({ name: 'today', codec: recentLog })
-    .store({ name: 'past', codec: closedDay })
+    .store({ name: 'today', codec: recentLog, owner: { erasure: cutOffOf } })
+    .store({ name: 'past', codec: closedDay, owner: { has: isDayOf } })
     .processor({
       name: 'label',
-      from: ['events'],
+      from: ['events', 'erasures'],
       stores: ['today', 'past'],
       tables: ['catalog'],
       create: (context) => new Labeller(context, options, dictionary),

@@ -1,4 +1,4 @@
-import { askingCodec } from '../src/profile/asking.ts';
+import { askingCodec, cutOffOf } from '../src/profile/asking.ts';
 import { PROFILES_DEFAULTS, type ProfilesOptions } from '../src/profile/options.ts';
 import { poolCodec } from '../src/profile/pool.ts';
 import { ProductReader, type Product } from '../src/profile/products.ts';
@@ -64,11 +64,15 @@ export function profilesTopology(options: ProfilesOptions = PROFILES_DEFAULTS): 
       schema: 'UserAttributes',
       project: ({ attributes }) => staticProfile(options.staticProfile, attributes) ?? undefined,
     })
-    .store({ name: 'asking', codec: askingCodec })
+    .store({ name: 'asking', codec: askingCodec, owner: { erasure: cutOffOf } })
     .store({ name: 'recent', codec: recentCodec, ttlMs: options.window + options.spread })
     .store({ name: 'pool', codec: poolCodec })
-    .store({ name: 'budget', codec: budgetCodec })
-    .store({ name: 'waiting', codec: pieceCodec })
+    .store({ name: 'budget', codec: budgetCodec, owner: { has: () => false } })
+    .store({
+      name: 'waiting',
+      codec: pieceCodec,
+      owner: { has: (user, _piece, users) => users()?.includes(user) === true },
+    })
     .processor({
       name: 'profile',
       from: ['events', 'proposals', 'erasures'],

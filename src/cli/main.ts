@@ -11,6 +11,7 @@ import { describeCommand } from './commands/describe.ts';
 import { dlqCommand } from './commands/dlq.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { explainCommand } from './commands/explain.ts';
+import { forgetCommand } from './commands/forget.ts';
 import { replayCommand } from './commands/replay.ts';
 import { runCommand } from './commands/run.ts';
 import { schemasCommand } from './commands/schemas.ts';
@@ -26,6 +27,7 @@ const commands: ((program: Command) => void)[] = [
   topicsCommand,
   schemasCommand,
   explainCommand,
+  forgetCommand,
   doctorCommand,
   dlqCommand,
   transactionsCommand,

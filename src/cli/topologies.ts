@@ -13,7 +13,7 @@ import { profilesOptions } from './profiles-options.ts';
 const builders: Record<string, (config: Config) => Topology> = {
   labels: ({ labels }) => labelsTopology(labels),
   // a user's day can be revised as long as the labels job remembers the user
-  metrics: ({ labels }) => metricsTopology({ userTtl: labels.userTtl }),
+  metrics: ({ labels }) => metricsTopology({ userTtl: labels.userTtl, timeZone: labels.timeZone }),
   profiles: (config) => profilesTopology(profilesOptions(config)),
 };
 

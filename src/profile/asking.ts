@@ -81,6 +81,9 @@ export function visitDays({ visits }: Asking): number {
 export const idOf = (user: string, { kind, askedAt }: Pick<Pending, 'kind' | 'askedAt'>): string =>
   `${user}/${kind}/${askedAt}`;
 
+export const cutOffOf = ({ erasedUntil, newest }: Asking): { until: number; since: boolean } | null =>
+  erasedUntil === 0 ? null : { until: erasedUntil, since: newest > 0 };
+
 const writer = new Writer();
 
 export const askingCodec: Codec<Asking> = {

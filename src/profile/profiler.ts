@@ -390,7 +390,7 @@ export class Profiler implements Processor<Incoming> {
     this.#forget(user, asking);
     // only the cut-off stays, until events from before it cannot come any more
     const streamTime = Math.max(this.#context.streamTime(), 0);
-    const forgetAt = Math.max(streamTime, asking.newest) + this.#options.userTtl;
+    const forgetAt = Math.max(until, streamTime, asking.newest) + this.#options.userTtl;
     this.#context.timers.set({ kind: 'forget', key: user, due: forgetAt, clock: 'event' });
     this.#asking.put(user, { ...newAsking(), erasedUntil: until, forgetAt });
     this.#context.count('users_erased');

@@ -9,7 +9,9 @@ import { Action, ITEM, Mark, Page, ROW, User, type DayCounts, type Said } from '
  * The bytes of a user's recent log (store `today`) and of a closed day (store `past`). Each begins with its version; a
  * reader of every older version stays. Names are written as they are: dictionary ids live in memory only.
  */
-const USER_VERSION = 1;
+const USER_VERSION = 2;
+/** Of a user of whom nothing was erased, which is nearly everybody: the bytes are what they were before there were cut-offs. */
+const NEVER_ERASED = 1;
 const DAY_VERSION = 2;
 const writer = new Writer();
 const itemRow: ItemRow = { item: -1, category: -1, brand: -1, seller: -1 };
@@ -44,8 +46,19 @@ function version(reader: Reader, what: string, newest: number): number {
 export function encodeUser(user: User): Buffer {
   const w = writer;
   const { names } = user;
-  w.byte(USER_VERSION);
-  w.text(user.id);
+  if (user.erasedUntil < 0) {
+    w.byte(NEVER_ERASED);
+    w.text(user.id);
+  } else {
+    w.byte(USER_VERSION);
+    w.text(user.id);
+    w.uint(user.erasedUntil);
+    w.byte(user.empty ? 0 : 1);
+    if (user.empty) {
+      w.uint(user.forgetAt);
+      return w.take();
+    }
+  }
   w.uint(user.newest);
   w.int(user.openDay);
   w.byte(user.floor === -Infinity ? 0 : 1);
@@ -184,8 +197,15 @@ const GONE = new Page(-Infinity, -Infinity, '', null, null, null, newRows(1));
 
 export function decodeUser(bytes: Buffer, names: Dictionary): User {
   const r = new Reader(bytes);
-  version(r, "a user's recent log", USER_VERSION);
+  const found = version(r, "a user's recent log", USER_VERSION);
   const user = new User(r.text(), names);
+  if (found > NEVER_ERASED) {
+    user.erasedUntil = r.uint();
+    if (r.byte() === 0) {
+      user.forgetAt = r.uint();
+      return user;
+    }
+  }
   user.newest = r.uint();
   user.openDay = r.int();
   if (r.byte() === 1) user.floor = r.int();

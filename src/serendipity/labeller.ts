@@ -13,6 +13,7 @@ import { attribute, decide, windowOf, type Rules, type Verdict, type Window } fr
 import type { Dictionary, ItemRow } from './dictionary.ts';
 import type { ItemFacts } from './records.ts';
 import { distinctItems, type BehaviorEvent, type BehaviorItem } from '../shop/behaviour.ts';
+import type { ErasureRequest } from '../shop/users.ts';
 import { labelOf, userDayOf } from './outcome.ts';
 import { Past } from './past.ts';
 import { contentOf, rememberedContent, typeNumber } from './same-id.ts';
@@ -33,8 +34,10 @@ export interface LabellerOptions extends Rules {
  * Labels serendipity over a user's events. One way through for every event, in order or not: put it in its place by event
  * time, then decide again all that is not earlier than it - which, for an event in order, is the event alone - and say what
  * has changed. An event later than grace is put in its place too, but only it is decided.
+ *
+ * An erasure leaves a cut-off in the user's own entry, where every event looks anyway: who was never erased costs nothing.
  */
-export class Labeller implements Processor<BehaviorEvent> {
+export class Labeller implements Processor<BehaviorEvent | ErasureRequest> {
   readonly #context: ProcessorContext;
   readonly #rules: LabellerOptions;
   readonly #calendar: Calendar;
@@ -57,7 +60,7 @@ export class Labeller implements Processor<BehaviorEvent> {
     this.#dictionary = dictionary;
   }
 
-  keys({ key }: StreamRecord<BehaviorEvent>, want: Want): void {
+  keys({ key }: StreamRecord<BehaviorEvent | ErasureRequest>, want: Want): void {
     this.#want(key, want);
   }
 
@@ -73,9 +76,15 @@ export class Labeller implements Processor<BehaviorEvent> {
     for (const { slot } of user.segments) want('past', dayKey(key, slot));
   }
 
-  process({ value: event }: StreamRecord<BehaviorEvent>): void {
+  process({ value }: StreamRecord<BehaviorEvent | ErasureRequest>): void {
+    if ('event_type' in value) this.#event(value);
+    else this.#erase(value.user_id, value.requested_at);
+  }
+
+  #event(event: BehaviorEvent): void {
     const user = this.#load(event.user_id, event.event_time);
     const time = event.event_time;
+    if (time <= user.erasedUntil) return this.#context.count('erased_events');
     let from = time;
     let replaced: Action[] = [];
     const before = user.find(event.event_id);
@@ -129,22 +138,24 @@ export class Labeller implements Processor<BehaviorEvent> {
 
   /** One row for each user, day and arm that changed since the last commit. */
   flush(): void {
-    for (const user of this.#changed.values()) {
-      for (const counts of user.counts) {
-        if (!counts.changed) continue;
-        counts.changed = false;
-        counts.revision++;
-        this.#context.forward('user-days', user.id, userDayOf(user, counts), user.newest);
-      }
-    }
+    for (const user of this.#changed.values()) this.#sayCounts(user);
     if (this.#changed.size > 0) this.#changed = new Map();
+  }
+
+  #sayCounts(user: User): void {
+    for (const counts of user.counts) {
+      if (!counts.changed) continue;
+      counts.changed = false;
+      counts.revision++;
+      this.#context.forward('user-days', user.id, userDayOf(user, counts), user.newest);
+    }
   }
 
   // ---------------------------------------------------------------------------------------------- loading a user
 
   #load(key: string, time: number): User {
     let user = this.#users.get(key);
-    if (user !== undefined && time - user.newest > this.#rules.userTtl) {
+    if (user !== undefined && this.#outlived(user, time)) {
       this.#forget(user);
       user = undefined;
     }
@@ -159,10 +170,21 @@ export class Labeller implements Processor<BehaviorEvent> {
     return user;
   }
 
+  /**
+   * Whether a user is forgotten before this event. A cut-off is kept until its timer is due by stream time, fired or not:
+   * timers fire between batches, and what an event gives must not depend on where those were cut.
+   */
+  #outlived({ erasedUntil, forgetAt, newest }: User, time: number): boolean {
+    const { userTtl } = this.#rules;
+    if (erasedUntil < 0) return time - newest > userTtl;
+    return this.#context.streamTime() >= Math.max(forgetAt, newest + userTtl);
+  }
+
   /** Builds the index over the past of a user who has just come from disk. */
   #ready(user: User): void {
     if (user.past !== null) return;
     user.past = new Past();
+    if (user.empty) return;
     for (const { day, slot } of user.segments) {
       decodeDay(this.#days.get(dayKey(user.id, slot))!, day, user.names, user.past);
     }
@@ -181,8 +203,36 @@ export class Labeller implements Processor<BehaviorEvent> {
     this.#changed.set(user.id, user);
   }
 
+  /**
+   * All of a user goes but the time up to which events are dropped. That stays until none of them can come any more, as
+   * long after the request as any user is remembered: stream time may still be far behind it, where a log is read anew.
+   */
+  #erase(key: string, until: number): void {
+    const user = this.#users.get(key);
+    if (user !== undefined) {
+      if (until <= user.erasedUntil) return;
+      // what was counted since the last commit stays counted, as it does where a commit came in between
+      this.#sayCounts(user);
+      for (const action of user.actions) {
+        if (action.timed) for (const timer of this.#waitTimers(user, action)) this.#context.timers.cancel(timer);
+      }
+      this.#drop(user);
+    }
+    const erased = new User(key, this.#dictionary());
+    erased.past = new Past();
+    erased.erasedUntil = until;
+    erased.forgetAt = Math.max(until, this.#context.streamTime(), user?.newest ?? 0) + this.#rules.userTtl;
+    this.#context.timers.set({ kind: 'forget', key, due: erased.forgetAt, clock: 'event' });
+    this.#users.put(key, erased);
+    this.#context.count('users_erased');
+  }
+
   #forget(user: User): void {
     this.#context.count('users_forgotten');
+    this.#drop(user);
+  }
+
+  #drop(user: User): void {
     if (user.forgetAt > 0)
       this.#context.timers.cancel({ kind: 'forget', key: user.id, due: user.forgetAt, clock: 'event' });
     for (const { slot } of user.segments) this.#days.delete(dayKey(user.id, slot));
@@ -596,3 +646,6 @@ export class Labeller implements Processor<BehaviorEvent> {
 }
 
 const dayKey = (user: string, slot: number): string => `${user}#${slot}`;
+/** Ids may hold anything, this sign too: what follows the user's must be a slot and nothing else. */
+export const isDayOf = (user: string, key: string): boolean =>
+  key.startsWith(`${user}#`) && /^\d+$/.test(key.slice(user.length + 1));

@@ -1,5 +1,4 @@
 import { Reader, Writer } from '../stream/bytes.ts';
-import type { UserDay } from './records.ts';
 import type { Codec, Processor, ProcessorContext, Store, StreamRecord, Want } from '../stream/topology.ts';
 
 /** Serendipity metrics of a day and an arm (paper, Section 5.1.3). Counts; S-PVR is s_exposures / exposures, and so on. */
@@ -18,15 +17,21 @@ export interface MetricsDay {
   uv3: number;
 }
 
-/** UV3's bound: a user counts who has seen more than this many items. */
-const UV3 = 200;
-
 export const metricsKey = (day: string, arm: string | null): string => (arm === null ? day : `${day}|${arm}`);
 
-const FIELDS = ['exposures', 's_exposures', 'clicks', 's_clicks', 'purchases', 's_purchases', 'users', 'uv3'] as const;
-type Counts = Pick<MetricsDay, (typeof FIELDS)[number]>;
+export const FIELDS = [
+  'exposures',
+  's_exposures',
+  'clicks',
+  's_clicks',
+  'purchases',
+  's_purchases',
+  'users',
+  'uv3',
+] as const;
+export type Counts = Pick<MetricsDay, (typeof FIELDS)[number]>;
 
-const NOTHING: Counts = {
+export const NOTHING: Counts = {
   exposures: 0,
   s_exposures: 0,
   clicks: 0,
@@ -37,28 +42,10 @@ const NOTHING: Counts = {
   uv3: 0,
 };
 
-function countsOf(row: UserDay): Counts {
-  const { exposures, s_exposures, clicks, s_clicks, purchases, s_purchases } = row;
-  return {
-    exposures,
-    s_exposures,
-    clicks,
-    s_clicks,
-    purchases,
-    s_purchases,
-    users: row.events > 0 ? 1 : 0,
-    uv3: exposures > UV3 ? 1 : 0,
-  };
-}
-
-interface Seen extends Counts {
-  revision: number;
-}
-
 const writer = new Writer();
 
 /** Rows of counts, the last revision seen first where there is one. */
-function countsCodec<T extends Counts>(fields: readonly (keyof T & string)[]): Codec<T> {
+export function countsCodec<T extends Counts>(fields: readonly (keyof T & string)[]): Codec<T> {
   return {
     encode(value) {
       writer.byte(1);
@@ -74,40 +61,7 @@ function countsCodec<T extends Counts>(fields: readonly (keyof T & string)[]): C
   };
 }
 
-export const seenCodec = countsCodec<Seen>(['revision', ...FIELDS]);
 export const totalsCodec = countsCodec<Counts>(FIELDS);
-
-/** What a revision of a user's day adds to what was counted of it before: revisions and withdrawn labels so count once. */
-export class Differences implements Processor<UserDay> {
-  readonly #context: ProcessorContext;
-  readonly #seen: Store<Seen>;
-
-  constructor(context: ProcessorContext) {
-    this.#context = context;
-    this.#seen = context.store('seen');
-  }
-
-  keys({ value }: StreamRecord<UserDay>, want: Want): void {
-    want('seen', seenKey(value));
-  }
-
-  process({ value: row, time }: StreamRecord<UserDay>): void {
-    const key = seenKey(row);
-    const before = this.#seen.get(key);
-    if (before !== undefined && before.revision >= row.revision) return;
-    const now = countsOf(row);
-    const delta: MetricsDay = { day: row.day, arm: row.arm, ...NOTHING };
-    let changed = false;
-    for (const field of FIELDS) {
-      delta[field] = now[field] - (before?.[field] ?? 0);
-      if (delta[field] !== 0) changed = true;
-    }
-    this.#seen.put(key, { revision: row.revision, ...now });
-    if (changed) this.#context.forward('deltas', metricsKey(row.day, row.arm), delta, time);
-  }
-}
-
-const seenKey = (row: UserDay): string => `${row.user_id}|${metricsKey(row.day, row.arm)}`;
 
 /** Adds differences up, and says a day's row once a commit. */
 export class Totals implements Processor<MetricsDay> {

@@ -253,12 +253,19 @@ export class User {
   waiting = 0;
   /** time of the timer that forgets the user; 0 when none is set */
   forgetAt = 0;
+  /** what the user did up to here was erased and does not come back; -1: nothing was */
+  erasedUntil = -1;
   past: Past | null = null;
   readonly names: Dictionary;
 
   constructor(id: string, names: Dictionary) {
     this.id = id;
     this.names = names;
+  }
+
+  /** Nothing has come, or nothing since an erasure. */
+  get empty(): boolean {
+    return this.newest === -Infinity;
   }
 
   /** Bytes in memory, roughly: bounds the cache. */
@@ -338,6 +345,9 @@ export class User {
     for (let r = 0; r < rows.length; r += ROW) past.seeItem(rows[r], rows[r + 1], rows[r + 2], at);
   }
 }
+
+export const cutOffOf = ({ erasedUntil, empty }: User): { until: number; since: boolean } | null =>
+  erasedUntil < 0 ? null : { until: erasedUntil, since: !empty };
 
 /** Puts an element into a list in order of time, after its equals; nearly always at the end. */
 export function insertByTime<T extends { time: number }>(list: T[], element: T): void {

@@ -57,6 +57,10 @@ function decodeId(id: string, atEnd: boolean): DueTimer {
   return { id, processor: text.slice(1 + DUE_DIGITS, processorEnd), timer };
 }
 
+/** The timer that an entry of the store stands for; null for the stream time, which lies there too. */
+export const timerOf = (key: Buffer): Timer | null =>
+  key.equals(STREAM_TIME_KEY) ? null : decodeId(key.toString('latin1'), false).timer;
+
 /** The earliest timers of one clock. */
 class TimerQueue {
   readonly prefix: string;

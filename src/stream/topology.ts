@@ -59,6 +59,15 @@ export interface StoreSpec<V = any> {
   codec: Codec<V>;
   /** an entry not written for so long (of stream time) is gone: reads do not see it, a sweep deletes it */
   ttlMs?: number;
+  owner?: OwnerSpec<V>;
+}
+
+/** For whoever has to find all that is kept of one owner (the proof of an erasure). The runtime does not ask. */
+export interface OwnerSpec<V = any> {
+  /** whether an entry is of the owner; where absent, its key is the owner's name. A deleted one has no value */
+  has?: (owner: string, key: string, value: () => V | undefined) => boolean;
+  /** of an entry that remembers an erasure: what came up to when is dropped, and whether it also holds what came since */
+  erasure?: (value: V) => { until: number; since: boolean } | null;
 }
 
 export interface SinkSpec<V = any> {

@@ -104,11 +104,11 @@ it('fails when a worker does, after the others have ended in peace', async () =>
 
 it('names all topics that are missing, and what makes them', async () => {
   const admin = log.admin();
-  await admin.remove(['catalog.items', 'metrics.dlq']);
+  await admin.remove(['catalog.items', 'erasure.requests', 'metrics.dlq']);
   await admin.close();
   const { signal } = new AbortController();
   const topologies = buildTopologies([], config);
   await expect(runTopologies({ config, topologies, log, serdes, logger, stop: signal })).rejects.toThrow(
-    'catalog.items, metrics.dlq: not there. Run `seral topics apply labels metrics`',
+    'catalog.items, erasure.requests, metrics.dlq: not there. Run `seral topics apply labels metrics`',
   );
 });

@@ -116,6 +116,31 @@ export class BenchOfOne {
     this.#processor.process(record);
   }
 
+  /** How many entries the user has, whatever is in them, and the bytes of them all. */
+  left(user: string): { entries: number; bytes: number; timers: Timer[] } {
+    this.forget();
+    let [entries, bytes] = [0, 0];
+    for (const store of this.#bytes.values()) {
+      for (const [key, value] of store) {
+        if (key !== user && !(key.startsWith(`${user}#`) && /^\d+$/.test(key.slice(user.length + 1)))) continue;
+        entries++;
+        bytes += value.length;
+      }
+    }
+    return { entries, bytes, timers: [...this.#timers.values()].filter(({ key }) => key === user) };
+  }
+
+  erase(user: string, until: number): void {
+    const record = { key: user, value: { user_id: user, requested_at: until }, time: 0 };
+    this.#fetch((want) => this.#processor.keys!(record, want));
+    this.#processor.process(record);
+    // what was counted stays counted; the days of a fresh user begin with revision 0
+    for (const [name, row] of [...this.userDays]) {
+      if (row.user_id !== user || !this.userDays.delete(name)) continue;
+      this.userDays.set(`${name} until ${until} ${this.userDays.size}`, row);
+    }
+  }
+
   fireTimers(due: (timer: Timer) => boolean): void {
     for (const [key, timer] of [...this.#timers]) {
       if (!due(timer) || !this.#timers.delete(key)) continue;

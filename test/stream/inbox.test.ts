@@ -82,6 +82,19 @@ describe('an inbox', () => {
     expect(await take(inbox)).toEqual([8]);
   });
 
+  it('does not wait for a source that has nothing, nor for one whose end is reached', async () => {
+    const { inbox } = make({ a: 4 });
+    void inbox.offer(batch('a', 0, [1, 2]));
+    expect(await take(inbox)).toEqual([1, 2]);
+    void inbox.offer(batch('b', 0, [0]));
+    // b is taken at once, and a, which has more, is waited for
+    void inbox.offer(batch('a', 2, [3, 4]));
+    expect([await take(inbox), await take(inbox)]).toEqual([[0], [3, 4]]);
+    inbox.seenEnd('b', 1);
+    void inbox.offer(batch('a', 4, [5]));
+    expect(await take(inbox)).toEqual([5]);
+  });
+
   it('passes holes and markers, before, between and behind records', async () => {
     const { inbox } = make({ a: 9 });
     void inbox.offer(batch('a', 0, [], 3));
