@@ -7,7 +7,7 @@ export const requestWith = (given: Partial<ProfileRequest> = {}): ProfileRequest
   kind: 'short_term',
   asked_at: 1000,
   attempt: 1,
-  expires_at: Number.MAX_SAFE_INTEGER,
+  expires_at: 4e15,
   prompt_version: 'short-term-1',
   number_of_tags: 20,
   tag_length: 16,
