@@ -11,7 +11,7 @@ import { Counter, type Registry } from 'prom-client';
 import { BadRecordError } from '../errors.ts';
 import type { Embedder } from '../inference/embedder.ts';
 import type { Generator } from '../inference/generator.ts';
-import { ModelMetrics, type Prices } from '../inference/model-metrics.ts';
+import { ModelMetrics } from '../inference/model-metrics.ts';
 import { NgramEmbedder } from '../inference/ngram-embedder.ts';
 import type { Log, LogAdmin } from '../log/port.ts';
 import type { Serdes } from '../log/serde.ts';
@@ -25,37 +25,12 @@ import { GlobalTable } from '../stream/tables.ts';
 import type { WorkerStatus } from '../stream/worker.ts';
 import { Answering } from './answering.ts';
 import { CatalogWords, type CatalogRow } from './catalog-words.ts';
-import { PROFILES_DEFAULTS } from './options.ts';
 import { Prompts } from './prompt.ts';
 import type { ProfileProposals, ProfileRequest } from './records.ts';
 import { ExtractiveTagMaker, ModelTagMaker, type TagMaker } from './tag-makers.ts';
+import { PROFILE_ANSWERS, PROFILE_REQUESTS, PROFILE_WORKER, type ProfileWorkerSettings } from './worker-settings.ts';
 
-export const PROFILE_WORKER = 'profile-worker';
-export const PROFILE_REQUESTS = { topic: 'profile.refresh-requests', schema: 'ProfileRequest' };
-export const PROFILE_ANSWERS = { topic: 'profile.proposals', schema: 'ProfileProposals' };
 const CATALOG = { topic: 'catalog.items', schema: 'CatalogItem' };
-
-export interface ProfileWorkerSettings extends Prices {
-  /** requests at a time */
-  concurrency: number;
-  temperature: number;
-  /** of one answer */
-  maxTokens: number;
-  /** of a shop's own prompts; null: those that come with the project */
-  promptFolder: string | null;
-  /** cosine from which on two tags of an answer are one */
-  same: number;
-}
-
-export const PROFILE_WORKER_DEFAULTS: ProfileWorkerSettings = {
-  concurrency: 16,
-  temperature: 0.3,
-  maxTokens: 2000,
-  promptFolder: null,
-  same: PROFILES_DEFAULTS.approval.same,
-  priceIn: 0,
-  priceOut: 0,
-};
 
 export interface ProfileWorkerOptions extends ProfileWorkerSettings {
   /** the model; null: the extractive profiler. Its `onRetry` is to tell `retried` of this worker's metrics */
@@ -173,6 +148,8 @@ export class ProfileWorker {
     const { generator, temperature, maxTokens, promptFolder } = this.#given;
     if (generator === null) return new ExtractiveTagMaker(this.#words);
     const prompts = new Prompts(promptFolder ?? undefined);
+    // a folder that is not there is found now, and not with the first request
+    prompts.versions();
     return new ModelTagMaker(generator(metrics), prompts, { temperature, maxTokens });
   }
 }
@@ -191,7 +168,7 @@ export const profileRequests = (
   handle,
 });
 
-const droppedCounter = (registry: Registry): Counter<'rule'> =>
+export const droppedCounter = (registry: Registry): Counter<'rule'> =>
   new Counter({
     name: 'seral_proposals_dropped_total',
     help: 'what answers held that is no tag, by the rule that dropped it',

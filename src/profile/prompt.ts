@@ -28,9 +28,15 @@ export class Prompts {
     this.#folder = folder;
   }
 
-  /** All that there are. */
+  /** All that there are. Throws InferenceError UNKNOWN_PROMPT where the folder cannot be read. */
   versions(): string[] {
-    return readdirSync(this.#folder)
+    let files: string[];
+    try {
+      files = readdirSync(this.#folder);
+    } catch (error) {
+      throw new InferenceError('UNKNOWN_PROMPT', `the folder of the prompts cannot be read: ${messageOf(error)}`);
+    }
+    return files
       .filter((file) => file.endsWith('.md'))
       .map((file) => file.slice(0, -3))
       .filter((version) => VERSION.test(version))
