@@ -53,6 +53,13 @@ export class StoreError extends SeralError {}
 /** The schema registry refused or failed. */
 export class RegistryError extends SeralError {}
 
+/**
+ * A model could not be asked, or what it said cannot be used. Codes: MODEL_UNAVAILABLE (no connection, cut off, 5xx, or
+ * no such response as was agreed on), MODEL_TIMEOUT, MODEL_OVERLOADED (429), MODEL_REFUSED (any other 4xx),
+ * ANSWER_TOO_LARGE, BAD_ANSWER, NO_USABLE_TAG, UNKNOWN_PROMPT, BAD_PROMPT.
+ */
+export class InferenceError extends SeralError {}
+
 /** The configuration is wrong; `problems` names every one. */
 export class ConfigError extends SeralError {
   readonly problems: readonly string[];

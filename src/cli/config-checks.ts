@@ -47,6 +47,23 @@ export const checks: Record<string, (section: any) => string[]> = {
     }
     return problems;
   },
+  profileWorker(worker: Config['profileWorker']) {
+    const problems: string[] = [];
+    if (worker.engine === 'openai') {
+      if (worker.url === null)
+        problems.push('profileWorker.url: the engine openai needs the URL of a server, up to /v1');
+      if (worker.model === null) problems.push('profileWorker.model: the engine openai needs the name of a model');
+    }
+    if (worker.attemptTimeout > worker.requestTimeout) {
+      problems.push(
+        'profileWorker.attemptTimeout: is longer than requestTimeout, which holds for all attempts together',
+      );
+    }
+    if (worker.apiKey !== null && worker.apiKeyFile !== null) {
+      problems.push(twoSecrets('profileWorker', 'apiKey'));
+    }
+    return problems;
+  },
   runtime(runtime: Config['runtime']) {
     return compileOptions(runtimeOptions('seral', runtime)).problems.map(inWordsOfConfig);
   },
@@ -54,5 +71,8 @@ export const checks: Record<string, (section: any) => string[]> = {
 
 function twoPasswords(where: string, at: { password: string | null; passwordFile: string | null }): string[] {
   if (at.password === null || at.passwordFile === null) return [];
-  return [`${where}.passwordFile: ${variableOf([...where.split('.'), 'password'])} is set too; which one counts?`];
+  return [twoSecrets(where, 'password')];
 }
+
+const twoSecrets = (where: string, key: string): string =>
+  `${where}.${key}File: ${variableOf([...where.split('.'), key])} is set too; which one counts?`;

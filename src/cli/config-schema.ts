@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { LABELS_DEFAULTS } from '../../topologies/labels.ts';
 import { PROFILES_DEFAULTS } from '../profile/options.ts';
+import { PROFILE_WORKER_DEFAULTS } from '../profile/worker-settings.ts';
 import { DEFAULTS } from '../stream/options.ts';
 import { parseDuration, parseSize } from './units.ts';
 
@@ -59,12 +60,12 @@ const fraction = (fallback: number) =>
     fallback,
   );
 
-const number = (min: number, fallback: number) =>
+const amount = (most: number, fallback: number) =>
   leaf(
-    `a number of at least ${min}`,
+    `a number from 0 to ${most}`,
     (v) => {
       const number = typeof v === 'string' && v.trim() !== '' ? Number(v) : v;
-      return typeof number === 'number' && number >= min && Number.isFinite(number) ? number : undefined;
+      return typeof number === 'number' && number >= 0 && number <= most ? number : undefined;
     },
     fallback,
   );
@@ -110,17 +111,14 @@ const list = (fallback: string) =>
     fallback,
   );
 
-const url = (fallback: string) =>
-  leaf(
-    'an http or https URL without user or password in it',
-    (v) => {
-      if (typeof v !== 'string' || !URL.canParse(v)) return undefined;
-      const parsed = new URL(v);
-      if (!/^https?:$/.test(parsed.protocol) || parsed.username !== '' || parsed.password !== '') return undefined;
-      return v.replace(/\/+$/, '');
-    },
-    fallback,
-  );
+const URL_KIND = 'an http or https URL without user or password in it';
+function parseUrl(value: unknown): string | undefined {
+  if (typeof value !== 'string' || !URL.canParse(value)) return undefined;
+  const { protocol, username, password } = new URL(value);
+  return /^https?:$/.test(protocol) && username === '' && password === '' ? value.replace(/\/+$/, '') : undefined;
+}
+const url = (fallback: string) => leaf(URL_KIND, parseUrl, fallback);
+const optionalUrl = () => leaf<string | null>(URL_KIND, (v) => (v === null ? null : parseUrl(v)), null);
 
 const timeZone = (fallback: string) =>
   leaf(
@@ -141,7 +139,7 @@ const secret = () => optionalText('a text');
 
 const section = <S extends z.core.$ZodLooseShape>(shape: S) => z.strictObject(shape).prefault({} as never);
 
-export const SECRETS = ['kafka.sasl.password', 'registry.password'] as const;
+export const SECRETS = ['kafka.sasl.password', 'registry.password', 'profileWorker.apiKey'] as const;
 
 export const configSchema = z.strictObject({
   app: name('seral'),
@@ -226,10 +224,10 @@ export const configSchema = z.strictObject({
       trusted: fraction(PROFILES_DEFAULTS.approval.trusted),
       weak: fraction(PROFILES_DEFAULTS.approval.weak),
       tooGeneral: fraction(PROFILES_DEFAULTS.approval.tooGeneral),
-      priorShare: number(0, PROFILES_DEFAULTS.approval.priorShare),
-      posteriorShare: number(0, PROFILES_DEFAULTS.approval.posteriorShare),
-      supportShare: number(0, PROFILES_DEFAULTS.approval.supportShare),
-      recencyShare: number(0, PROFILES_DEFAULTS.approval.recencyShare),
+      priorShare: amount(1e6, PROFILES_DEFAULTS.approval.priorShare),
+      posteriorShare: amount(1e6, PROFILES_DEFAULTS.approval.posteriorShare),
+      supportShare: amount(1e6, PROFILES_DEFAULTS.approval.supportShare),
+      recencyShare: amount(1e6, PROFILES_DEFAULTS.approval.recencyShare),
       fullSupport: int(1, 10_000, PROFILES_DEFAULTS.approval.fullSupport),
       recencyHalfLife: duration(PROFILES_DEFAULTS.approval.recencyHalfLife),
       strengthHalfLife: duration(PROFILES_DEFAULTS.approval.strengthHalfLife),
@@ -246,6 +244,25 @@ export const configSchema = z.strictObject({
       regularity: fraction(PROFILES_DEFAULTS.longTerm.regularity),
       effectiveness: fraction(PROFILES_DEFAULTS.longTerm.effectiveness),
     }),
+  }),
+  profileWorker: section({
+    engine: choice(['extractive', 'openai'], 'extractive'),
+    url: optionalUrl(),
+    model: optionalText(),
+    apiKey: secret(),
+    apiKeyFile: optionalText('the path of a file'),
+    concurrency: int(1, 10_000, PROFILE_WORKER_DEFAULTS.concurrency),
+    structuredOutput: choice(['auto', 'json_schema', 'json_object', 'none'], 'auto'),
+    temperature: amount(2, PROFILE_WORKER_DEFAULTS.temperature),
+    maxTokens: int(1, 1_000_000, PROFILE_WORKER_DEFAULTS.maxTokens),
+    largestAnswer: size('256KB'),
+    requestTimeout: duration('2m'),
+    attemptTimeout: duration('60s'),
+    attempts: int(1, 100, 3),
+    retryBudget: fraction(0.2),
+    promptFolder: optionalText('the path of a folder'),
+    priceIn: amount(1e6, PROFILE_WORKER_DEFAULTS.priceIn),
+    priceOut: amount(1e6, PROFILE_WORKER_DEFAULTS.priceOut),
   }),
   // the runtime's own options (src/stream/options.ts) in the units of people; what is not here is for tests
   runtime: section({

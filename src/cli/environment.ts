@@ -61,6 +61,7 @@ export function fileProblems(config: Config): string[] {
     ['kafka.ssl.keyFile', ssl.keyFile],
     ['kafka.sasl.passwordFile', sasl.passwordFile],
     ['registry.passwordFile', config.registry.passwordFile],
+    ['profileWorker.apiKeyFile', config.profileWorker.apiKeyFile],
   ];
   return named.flatMap(([key, file]) => {
     try {
@@ -72,9 +73,13 @@ export function fileProblems(config: Config): string[] {
   });
 }
 
-const secretOf = (where: string, given: string | null, file: string | null): string | undefined =>
+/** The key of the profile worker's model server, where one is set. */
+export const profileApiKey = ({ profileWorker }: Config): string | null =>
+  secretOf('profileWorker', profileWorker.apiKey, profileWorker.apiKeyFile, 'apiKey') ?? null;
+
+const secretOf = (where: string, given: string | null, file: string | null, key = 'password'): string | undefined =>
   // the newline that editors put at a file's end is not part of a password
-  given ?? readNamed(`${where}.passwordFile`, file)?.replace(/\r?\n$/, '');
+  given ?? readNamed(`${where}.${key}File`, file)?.replace(/\r?\n$/, '');
 
 const pem = (key: string, file: string | null): string | undefined => readNamed(key, file);
 

@@ -17,12 +17,14 @@ import { runCommand } from './commands/run.ts';
 import { schemasCommand } from './commands/schemas.ts';
 import { topicsCommand } from './commands/topics.ts';
 import { transactionsCommand } from './commands/transactions.ts';
+import { workerCommand } from './commands/worker.ts';
 
 /** In the order of `--help`: what a newcomer needs first comes first. */
 const commands: ((program: Command) => void)[] = [
   demoCommand,
   replayCommand,
   runCommand,
+  workerCommand,
   describeCommand,
   topicsCommand,
   schemasCommand,

@@ -77,7 +77,8 @@ export async function runTopologies(options: RunOptions): Promise<void> {
   logger.info({}, 'stopped');
 }
 
-async function stopAll(workers: readonly Worker[], deadlineMs: number): Promise<void> {
+/** All at once, by one deadline. */
+export async function stopAll(workers: readonly { stop(): Promise<void> }[], deadlineMs: number): Promise<void> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(
     () =>

@@ -9,6 +9,7 @@ import { namesOf, requiredTopics } from '../stream/names.ts';
 import type { Topology } from '../stream/topology.ts';
 import type { Config } from './config.ts';
 import { formatDuration } from './units.ts';
+import { deadLettersOf, WORKERS } from './workers.ts';
 
 export interface PlannedTopic {
   spec: TopicSpec;
@@ -21,11 +22,22 @@ export interface PlannedTopic {
 
 export function wantedTopics(topologies: readonly Topology[], config: Config): TopicSpec[] {
   const { partitions, replication, retention } = config.topics;
-  return requiredTopics(topologies, {
+  const topics = requiredTopics(topologies, {
     app: config.app,
     partitions,
     ...(replication === null ? {} : { replication }),
     retentionMs: retention,
+  });
+  return [...topics, ...workerTopics(topologies, topics)];
+}
+
+/** The dead letters of the workers that answer the topologies' requests: kept as the topologies' own are. */
+function workerTopics(topologies: readonly Topology[], topics: readonly TopicSpec[]): TopicSpec[] {
+  return WORKERS.flatMap(({ name, requests }) => {
+    const asking = topologies.find(({ sinks }) => sinks.some(({ topic }) => topic === requests.topic));
+    if (asking === undefined) return [];
+    const theirs = topics.find(({ topic }) => topic === `${asking.name}.dlq`)!;
+    return [{ ...theirs, topic: deadLettersOf(name) }];
   });
 }
 

@@ -20,6 +20,8 @@ export interface GlobalTableOptions {
   admin: LogAdmin;
   logger: Logger;
   retryMs?: number;
+  /** told of each row that comes, changes or goes, before and after; undefined: it was not, or is no longer there */
+  onChange?: (before: any, after: any) => void;
 }
 
 /** Life: loading → ready (following) → closed. A reading that fails goes on from where it was; a table is never half gone. */
@@ -112,13 +114,14 @@ export class GlobalTable implements Table<any> {
   }
 
   async #take(batch: RecordBatch): Promise<void> {
-    const { serde, spec, logger } = this.#options;
+    const { serde, spec, logger, onChange } = this.#options;
     const wait = serde.prepare(batch.records.map((record) => record.value));
     if (wait !== undefined) await wait;
     for (const record of batch.records) {
       try {
         const key = decodeKey(record.key);
         const row = record.value === null ? undefined : spec.project(serde.decode(record.value));
+        onChange?.(this.#rows.get(key), row);
         if (row === undefined) this.#rows.delete(key);
         else this.#rows.set(key, row);
       } catch (error) {

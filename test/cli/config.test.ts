@@ -118,6 +118,31 @@ describe('problems', () => {
     expect(problems({ labels: { userTtl: '1h' } })).toHaveLength(1);
   });
 
+  it('see what a model needs', () => {
+    expect(problems({ profileWorker: { engine: 'openai', requestTimeout: '10s' } })).toEqual([
+      'profileWorker.url: the engine openai needs the URL of a server, up to /v1',
+      'profileWorker.model: the engine openai needs the name of a model',
+      'profileWorker.attemptTimeout: is longer than requestTimeout, which holds for all attempts together',
+    ]);
+    const url = 'http://models:8000/v1/';
+    expect(compiled({ profileWorker: { engine: 'openai', url, model: 'm' } }).profileWorker.url).toBe(
+      'http://models:8000/v1',
+    );
+    expect(
+      problems(
+        { profileWorker: { apiKeyFile: 'k', temperature: 3, url: 'models' } },
+        { SERAL_PROFILE_WORKER_API_KEY: 'x' },
+      ),
+    ).toEqual([
+      'profileWorker.url: expected an http or https URL without user or password in it, got "models"',
+      'profileWorker.temperature: expected a number from 0 to 2, got 3',
+    ]);
+    expect(problems({ profileWorker: { apiKeyFile: 'k' } }, { SERAL_PROFILE_WORKER_API_KEY: 'x' })).toEqual([
+      'profileWorker.apiKeyFile: SERAL_PROFILE_WORKER_API_KEY is set too; which one counts?',
+    ]);
+    expect(problems('profileWorker: { apiKey: hunter2 }').join()).not.toContain('hunter2');
+  });
+
   it("of the runtime are told in the file's words", () => {
     expect(problems({ runtime: { commitInterval: '40s', cache: '1KB' } })).toEqual([
       'runtime.cache: expected a whole number from 1048576 to 1099511627776, got 1024',

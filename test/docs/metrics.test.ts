@@ -2,16 +2,22 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
+import { ModelMetrics } from '../../src/inference/model-metrics.ts';
+import { droppedCounter } from '../../src/profile/profile-worker.ts';
 import { Metrics } from '../../src/stream/metrics.ts';
+import { RequestMetrics } from '../../src/stream/request-metrics.ts';
 
 const root = join(import.meta.dirname, '../..');
 const page = readFileSync(join(root, 'docs/metrics.md'), 'utf8');
 const documented = [...page.matchAll(/^\| `(seral_\w+)` \|/gm)].map(([, name]) => name!).sort();
 
-/** What the runtime registers, and what topologies (and the engine for them) count by name. */
+/** What the runtime and the workers register, and what topologies (and the engine for them) count by name. */
 function known(): string[] {
   const registry = new Registry();
   new Metrics(registry);
+  new RequestMetrics(registry, 'a worker', 1);
+  new ModelMetrics(registry, 'a worker', { priceIn: 0, priceOut: 0 });
+  droppedCounter(registry);
   const names = new Set(registry.getMetricsAsArray().map(({ name }) => name));
   for (const file of globSync(['src/**/*.ts', 'topologies/*.ts'], { cwd: root })) {
     const source = readFileSync(join(root, file), 'utf8');
@@ -31,6 +37,18 @@ describe('docs/metrics.md', () => {
   test('finds the names that topologies count', () => {
     expect(known()).toContain('seral_labels_total');
     expect(known()).toContain('seral_orphaned_timers_total');
+  });
+
+  test('knows every place that makes a metric of its own', () => {
+    const makers = globSync('src/**/*.ts', { cwd: root }).filter((file) =>
+      /new (Counter|Gauge|Histogram)\b/.test(readFileSync(join(root, file), 'utf8')),
+    );
+    expect(makers.sort()).toEqual([
+      'src/inference/model-metrics.ts',
+      'src/profile/profile-worker.ts',
+      'src/stream/metrics.ts',
+      'src/stream/request-metrics.ts',
+    ]);
   });
 
   test('says of each what it means', () => {

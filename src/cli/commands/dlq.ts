@@ -19,14 +19,14 @@ interface ReplayOptions {
   again?: boolean;
 }
 
-/** `seral dlq list|replay`: what a topology could not process, and the way back. */
+/** `seral dlq list|replay`: what a topology or a worker could not process, and the way back. */
 export function dlqCommand(program: Command): void {
   const dlq = program.command('dlq').description('dead letters: records that a topology could not process');
 
   dlq
     .command('list')
     .description("a topology's dead letters, the newest last")
-    .argument('<topology>')
+    .argument('<topology>', 'or a worker: profile-worker')
     .option('--limit <n>', 'only the last n', positive, 20)
     .option('--code <code>', 'only those of this error code')
     .addOption(formatOption(['table', 'json']))
@@ -35,7 +35,7 @@ export function dlqCommand(program: Command): void {
   dlq
     .command('replay')
     .description('sends dead letters back to the topic they came from, each once')
-    .argument('<topology>')
+    .argument('<topology>', 'or a worker: profile-worker')
     .option('--code <code>', 'only those of this error code')
     .option('--offset <partition:offset...>', 'only these places of the dead-letter topic, as `dlq list` shows them')
     .option(
@@ -146,6 +146,12 @@ interface TopologyAt {
 }
 
 async function topologyAt(name: string, config: Config): Promise<TopologyAt> {
+  const { deadLettersOf, WORKERS } = await import('../workers.ts');
+  const worker = WORKERS.find((one) => one.name === name);
+  if (worker !== undefined) {
+    const { topic, schema } = worker.requests;
+    return { topic: deadLettersOf(name), schemaOf: (asked) => (asked === topic ? schema : undefined) };
+  }
   const { buildTopology } = await import('../topologies.ts');
   const { namesOf } = await import('../../stream/names.ts');
   const { name: topology, sources } = buildTopology(name, config);

@@ -1,0 +1,34 @@
+import type { Command } from 'commander';
+import { contextOf } from '../context.ts';
+import { using } from '../options.ts';
+
+export function workerCommand(program: Command): void {
+  const worker = program.command('worker').description('workers that answer the requests of topologies with a model');
+  worker
+    .command('profile')
+    .description('make profile tags until told to stop (SIGTERM, Ctrl-C); exit code 1 where it fails')
+    .addHelpText(
+      'after',
+      `
+Answers profile.refresh-requests on profile.proposals, as the section profileWorker of the configuration says: by any
+server that speaks OpenAI's chat completions, or without a model ("extractive"). More processes share the work.
+Serves /live, /ready and /metrics on http.host and http.port.`,
+    )
+    .action(async (_options: object, command: Command) => {
+      const { config, logger } = await contextOf(command);
+      const { openLog, openSerdes } = await import('../environment.ts');
+      const { runProfileWorker } = await import('../profile-worker.ts');
+      const { stopSignal } = await import('../signals.ts');
+      process.on('uncaughtExceptionMonitor', (error) =>
+        logger.error({ error: error.message, stack: error.stack }, 'a bug'),
+      );
+      const { signal, release } = stopSignal();
+      try {
+        await using(await openLog(config, logger), async (log) =>
+          using(await openSerdes(config), (serdes) => runProfileWorker({ config, log, serdes, logger, stop: signal })),
+        );
+      } finally {
+        release();
+      }
+    });
+}
