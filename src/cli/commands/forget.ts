@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline/promises';
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { SeralError, UsageError } from '../../errors.ts';
 import { contextOf } from '../context.ts';
 import { formatOption, print, using } from '../options.ts';
@@ -26,7 +26,11 @@ export function forgetCommand(program: Command): void {
     .argument('<user>', 'the user_id')
     .option('--yes', 'does not ask')
     .option('--check', 'erases nothing, only shows what is left')
-    .option('--timeout <duration>', 'how long to wait for the topologies', duration, 120_000)
+    .addOption(
+      new Option('--timeout <duration>', 'how long to wait for the topologies')
+        .argParser(duration)
+        .default(120_000, '2m'),
+    )
     .addOption(formatOption(['text', 'json']))
     .action(async (user: string, { yes, check, timeout, format }: Options, command: Command) => {
       const { plain } = await import('../words.ts');
