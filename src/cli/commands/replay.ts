@@ -22,6 +22,7 @@ interface ReplayLabelsOptions {
 
 export function replayCommand(program: Command): void {
   const replay = program.command('replay').description('a topology over what was recorded, beside the live job');
+  replayProfilesCommand(replay);
   replay
     .command('labels')
     .description('Definition 1 over a file: the last revision of each label, sorted by label_id')
@@ -90,6 +91,84 @@ export function replayCommand(program: Command): void {
         const where = refused === null ? ' (--refused FILE keeps them)' : `: see ${refused}`;
         process.stderr.write(`refused ${humanCount(count)} records as ${code}${where}\n`);
       }
+    });
+}
+
+interface ReplayProfilesCommand {
+  input: string;
+  output: string;
+  catalog?: string;
+  users?: string;
+  answers?: string;
+  record?: string;
+  history: boolean;
+  cache?: number;
+}
+
+function replayProfilesCommand(replay: Command): void {
+  replay
+    .command('profiles')
+    .description('profiles over a file: the last short-term and long-term profile of each user')
+    .requiredOption('--input <file>', 'behaviour events, .ndjson or .ndjson.gz; - for standard input')
+    .requiredOption('--output <file>', 'profiles, .ndjson; - for standard output')
+    .option('--catalog <file>', 'items, .ndjson or .ndjson.gz: titles, categories, brands, tags')
+    .option('--users <file>', "users' attributes, .ndjson: for the static profile")
+    .option('--answers <file>', 'recorded answers of a profile worker; without it the extractive profiler answers')
+    .option('--record <file>', 'write the answers, for --answers of another replay')
+    .option('--history', 'every profile in the order in which they were given', false)
+    .option('--cache <size>', 'memory for state, such as 128MB; the rest lies on disk', size)
+    .addHelpText(
+      'after',
+      `
+Each request is answered before the log goes on; there is no budget, and nothing expires. The same events and the same
+answers give the same profiles. The rest is taken from the configuration (profiles.*).`,
+    )
+    .action(async (options: ReplayProfilesCommand, command: Command) => {
+      const files = [options.input, options.catalog, options.users, options.answers];
+      if (files.filter((file) => file === '-').length > 1) throw new UsageError('only one file can be standard input');
+      const { config } = await contextOf(command);
+      const { recordedAnswers, replayProfiles } = await import('../replay-profiles.ts');
+      const { profilesOptions } = await import('../profiles-options.ts');
+      const { answerExtractively } = await import('../../profile/answering.ts');
+      const { CatalogWords } = await import('../../profile/catalog-words.ts');
+      const { NgramEmbedder } = await import('../../inference/ngram-embedder.ts');
+      const { sizeOf } = await import('../../log/ndjson.ts');
+      const recorded = options.answers === undefined ? null : await recordedAnswers(options.answers);
+      const words = new CatalogWords();
+      const embedder = new NgramEmbedder();
+      const { same } = config.profiles.approval;
+      const begun = performance.now();
+      const bar = progress('replay profiles', await sizeOf(options.input), 'bytes');
+      let done;
+      try {
+        done = await replayProfiles({
+          input: options.input,
+          output: options.output,
+          catalog: options.catalog ?? null,
+          users: options.users ?? null,
+          history: options.history,
+          record: options.record ?? null,
+          options: profilesOptions(config),
+          answer: (request) =>
+            recorded === null
+              ? answerExtractively(request, words, { embedder, same, at: request.asked_at })
+              : (recorded.get(request.request_id) ?? null),
+          onItem: (item) => words.add(CatalogWords.row(item)),
+          cacheBytes: options.cache ?? config.runtime.cache,
+          onProgress: bar.update,
+        });
+      } catch (error) {
+        bar.stop();
+        throw error;
+      }
+      bar.stop(
+        `${humanCount(done.profiles)} profiles of ${humanCount(done.users)} users, by ${humanCount(done.requests)} requests, ` +
+          `of ${humanCount(done.events)} events in ${humanDuration(performance.now() - begun)}`,
+      );
+      if (done.unanswered > 0)
+        process.stderr.write(`${humanCount(done.unanswered)} requests have no recorded answer\n`);
+      for (const [code, count] of done.refused)
+        process.stderr.write(`refused ${humanCount(count)} records as ${code}\n`);
     });
 }
 
