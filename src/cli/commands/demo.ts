@@ -5,7 +5,7 @@ export function demoCommand(program: Command): void {
   program
     .command('demo')
     .description(
-      'the whole flow on this machine over a year of real baskets: labels, metrics, and why each is what it is',
+      'the whole flow on this machine over a year of real baskets: labels, metrics, profiles, and why each is what it is',
     )
     .option('--once', 'end after the summary', false)
     .option('--folder <folder>', 'where the log and the state are put, anew', '.seral/demo')
