@@ -10,7 +10,18 @@ const rooms = {
   'src/inference': [],
   'src/profile': ['stream', 'log', 'shop', 'inference'],
 };
-const allRooms = ['stream', 'log', 'shop', 'serendipity', 'profile', 'serengpt', 'nearline', 'alignment', 'inference', 'cli'];
+const allRooms = [
+  'stream',
+  'log',
+  'shop',
+  'serendipity',
+  'profile',
+  'serengpt',
+  'nearline',
+  'alignment',
+  'inference',
+  'cli',
+];
 
 const noKafka = {
   regex: '^(kafkajs|@confluentinc/|@platformatic/kafka)',

@@ -47,16 +47,21 @@ export class CatalogWords {
     this.#count(row, -1);
   }
 
-  /** Of a phrase, as much as its rarest word says: from 0, where it is everywhere, towards log(items). */
-  salience(words: readonly string[]): number {
+  /** In how many items a phrase may be, at most: that of its rarest word. */
+  countOf(words: readonly string[]): number {
     let rarest = Infinity;
     for (const word of words) rarest = Math.min(rarest, this.#words.get(word) ?? 0);
-    return rarest === Infinity || this.#common(rarest) ? 0 : this.#weight(rarest);
+    return rarest === Infinity ? 0 : rarest;
   }
 
-  salienceOfBrand(meaning: string): number {
-    const count = this.#brands.get(meaning) ?? 0;
-    return this.#common(count) ? 0 : this.#weight(count);
+  countOfBrand(meaning: string): number {
+    return this.#brands.get(meaning) ?? 0;
+  }
+
+  /** What it says of somebody that something is found there which so many items have: 0 where it says nothing. */
+  salience(count: number): number {
+    const common = count > Math.max(FEWEST_COMMON, COMMON * this.#items);
+    return common ? 0 : Math.log((this.#items + 2) / (count + 1));
   }
 
   /** Whether the shop names categories by all the words of a phrase. */
@@ -66,14 +71,6 @@ export class CatalogWords {
 
   isBrand(meaning: string): boolean {
     return this.#brands.has(meaning);
-  }
-
-  #common(count: number): boolean {
-    return count > Math.max(FEWEST_COMMON, COMMON * this.#items);
-  }
-
-  #weight(count: number): number {
-    return Math.log((this.#items + 2) / (count + 1));
   }
 
   #count({ words, categoryWords, brand }: CatalogRow, by: number): void {

@@ -30,6 +30,8 @@ interface Candidate {
   /** the strongest place of it, and what that is worth */
   kind: Place['kind'];
   worth: number;
+  /** items of the catalog that have it, and what that says */
+  count: number;
   salience: number;
 }
 
@@ -69,8 +71,9 @@ function salient(request: ProfileRequest, catalog: CatalogWords): Proposal[] {
     for (const [meaning, { place, phrase, worth }] of best) {
       let candidate = found.get(meaning);
       if (candidate === undefined) {
-        const salience = place.kind === 'brand' ? catalog.salienceOfBrand(meaning) : catalog.salience(phrase.words);
-        candidate = { phrase, score: 0, kind: place.kind, from: [], worth, salience };
+        const count = place.kind === 'brand' ? catalog.countOfBrand(meaning) : catalog.countOf(phrase.words);
+        const salience = catalog.salience(count);
+        candidate = { phrase, score: 0, kind: place.kind, from: [], worth, count, salience };
         found.set(meaning, candidate);
       }
       if (worth > candidate.worth) Object.assign(candidate, { phrase, worth, kind: place.kind });
@@ -87,7 +90,8 @@ function salient(request: ProfileRequest, catalog: CatalogWords): Proposal[] {
     ]);
   }
   const candidates = [...found.values()].filter(tellsSomething);
-  return best(candidates, request.number_of_tags).map((candidate) => proposalOf(candidate, catalog));
+  const behaviours = request.searches.length + request.purchases.length;
+  return best(candidates, request.number_of_tags).map((candidate) => proposalOf(candidate, behaviours, catalog));
 }
 
 interface Place {
@@ -125,14 +129,16 @@ function groupOf({ kind, phrase: { meaning, words, piece } }: Candidate, catalog
   return kind === 'query' ? 'interest' : 'attribute';
 }
 
-function proposalOf(candidate: Candidate, catalog: CatalogWords): Proposal {
-  const { phrase, from, salience } = candidate;
+function proposalOf(candidate: Candidate, behaviours: number, catalog: CatalogWords): Proposal {
+  const { phrase, from, count } = candidate;
   const texts = [...new Set(from.toSorted((a, b) => b.weight - a.weight).map(({ text }) => text))];
-  const rare = Math.round(Math.E ** salience);
+  const share = catalog.items === 0 ? 0 : (100 * count) / catalog.items;
   return {
     tag: phrase.text,
     group: groupOf(candidate, catalog),
-    reason: `in ${from.length} of the searches and purchases, and in one of ${rare} items of the shop`,
+    reason:
+      `in ${from.length} of ${behaviours} searches and purchases, and in ${Number(share.toPrecision(2))} % of the ` +
+      `shop's items`,
     behaviours: texts.slice(0, TOLD),
   };
 }

@@ -18,7 +18,8 @@ import type { Serdes } from '../log/serde.ts';
 import type { CatalogItem } from '../shop/catalog.ts';
 import type { Logger } from '../stream/logger.ts';
 import type { Metrics } from '../stream/metrics.ts';
-import type { RuntimeOptions } from '../stream/options.ts';
+import { compileOptions, type RuntimeOptions } from '../stream/options.ts';
+import { patiently } from '../stream/patience.ts';
 import { RequestMetrics } from '../stream/request-metrics.ts';
 import { RequestWorker, type RequestHandler } from '../stream/request-worker.ts';
 import { GlobalTable } from '../stream/tables.ts';
@@ -57,6 +58,8 @@ export class ProfileWorker {
   readonly #worker: RequestWorker<ProfileRequest, ProfileProposals>;
   readonly #words = new CatalogWords();
   readonly #admin: LogAdmin;
+  readonly #clock: { now: () => number; random: () => number };
+  readonly #stop = new AbortController();
   #catalog: GlobalTable | null = null;
   #stopped: Promise<void> | null = null;
 
@@ -64,6 +67,7 @@ export class ProfileWorker {
     const { registry, log, serdes, options, logger, drainMs, concurrency, onFatal } = given;
     const now = given.now ?? Date.now;
     this.#given = given;
+    this.#clock = { now, random: given.random ?? Math.random };
     const model = new ModelMetrics(registry, PROFILE_WORKER, given);
     const dropped = droppedCounter(registry);
     const answering = new Answering({
@@ -89,8 +93,7 @@ export class ProfileWorker {
       requestMetrics: new RequestMetrics(registry, PROFILE_WORKER, concurrency),
       logger,
       drainMs,
-      now,
-      random: given.random ?? Math.random,
+      ...this.#clock,
       onFatal,
     });
   }
@@ -103,23 +106,8 @@ export class ProfileWorker {
 
   /** Resolves when it has its first partitions, or was stopped. Whatever it throws, `stop` is still to be called. */
   async start(): Promise<void> {
-    const { generator, serdes, log, logger } = this.#given;
-    if (generator === null) {
-      const serde = await serdes.serde<CatalogItem>(CATALOG.topic, CATALOG.schema);
-      this.#catalog = new GlobalTable({
-        spec: { ...CATALOG, name: 'catalog', project: (item) => CatalogWords.row(item as CatalogItem) },
-        serde,
-        log,
-        admin: this.#admin,
-        logger,
-        onChange: (before: CatalogRow | undefined, after: CatalogRow | undefined) => {
-          if (before !== undefined) this.#words.remove(before);
-          if (after !== undefined) this.#words.add(after);
-        },
-      });
-      await this.#catalog.loaded;
-    }
-    if (this.#stopped === null) await this.#worker.start();
+    if (this.#given.generator === null) await this.#readCatalog();
+    if (!this.#stop.signal.aborted) await this.#worker.start();
   }
 
   status(): WorkerStatus {
@@ -140,8 +128,31 @@ export class ProfileWorker {
   }
 
   async #end(): Promise<void> {
+    this.#stop.abort();
     await Promise.all([this.#worker.stop(), this.#catalog?.close()]);
     await this.#admin.close();
+  }
+
+  /** To its end; then it is followed. */
+  async #readCatalog(): Promise<void> {
+    const { serdes, log, logger, options } = this.#given;
+    const { signal } = this.#stop;
+    const clock = { ...this.#clock, checkNow: this.#clock.now, elapsed: () => performance.now() };
+    const waiting = { options: compileOptions(options).options, clock, logger, signal };
+    const serde = await patiently(waiting, () => serdes.serde<CatalogItem>(CATALOG.topic, CATALOG.schema));
+    if (signal.aborted) return;
+    this.#catalog = new GlobalTable({
+      spec: { ...CATALOG, name: 'catalog', project: (item) => CatalogWords.row(item as CatalogItem) },
+      serde,
+      log,
+      admin: this.#admin,
+      logger,
+      onChange: (before: CatalogRow | undefined, after: CatalogRow | undefined) => {
+        if (before !== undefined) this.#words.remove(before);
+        if (after !== undefined) this.#words.add(after);
+      },
+    });
+    await this.#catalog.loaded;
   }
 
   #maker(metrics: ModelMetrics): TagMaker {

@@ -49,3 +49,15 @@ export class RegistryPatience {
     return !signal.aborted;
   }
 }
+
+/** What `ask` gives, asked again with the registry's patience. */
+export async function patiently<T>(waiting: Waiting, ask: () => Promise<T>): Promise<T> {
+  const patience = new RegistryPatience(waiting);
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(await patience.waits(error))) throw error;
+    }
+  }
+}

@@ -88,7 +88,7 @@ export class RequestQueue<Q, A> {
   #counts = nothing();
   #committed: number;
   #end: number;
-  #room: (() => void) | null = null;
+  #blocked: (() => void)[] = [];
 
   constructor(context: QueueContext<Q, A>, position: number, end: number) {
     this.#context = context;
@@ -143,7 +143,7 @@ export class RequestQueue<Q, A> {
     this.#context.onMoved();
     this.#context.onFetched();
     while (this.#waiting.length > this.#context.mostWaiting && !this.#closed.signal.aborted) {
-      await new Promise<void>((resolve) => (this.#room = resolve));
+      await new Promise<void>((resolve) => this.#blocked.push(resolve));
     }
   }
 
@@ -267,8 +267,7 @@ export class RequestQueue<Q, A> {
   }
 
   #makeRoom(): void {
-    this.#room?.();
-    this.#room = null;
+    for (const resolve of this.#blocked.splice(0)) resolve();
   }
 
   /** The schemas of a batch's writers; what cannot be read without a registry that is away for long is a dead letter. */

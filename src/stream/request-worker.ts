@@ -17,7 +17,7 @@ import type { Serde, Serdes } from '../log/serde.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 import { compileOptions, type CompiledOptions, type RuntimeOptions } from './options.ts';
-import { RegistryPatience } from './patience.ts';
+import { patiently } from './patience.ts';
 import { RequestLane } from './request-lane.ts';
 import type { RequestMetrics } from './request-metrics.ts';
 import type { RequestHandler } from './request-queue.ts';
@@ -279,17 +279,10 @@ export class RequestWorker<Q, A> {
     this.#given.onFatal(error);
   }
 
-  async #serde<T>({ topic, schema }: { topic: string; schema: string }): Promise<Serde<T>> {
+  #serde<T>({ topic, schema }: { topic: string; schema: string }): Promise<Serde<T>> {
     const { logger, serdes } = this.#given;
-    const { signal } = this.#stop;
-    const patience = new RegistryPatience({ options: this.#options, clock: this.#clock, logger, signal });
-    for (;;) {
-      try {
-        return await serdes.serde<T>(topic, schema);
-      } catch (error) {
-        if (!(await patience.waits(error))) throw error;
-      }
-    }
+    const waiting = { options: this.#options, clock: this.#clock, logger, signal: this.#stop.signal };
+    return patiently(waiting, () => serdes.serde<T>(topic, schema));
   }
 
   /** The end of the topic, asked for from time to time: lag is seen even where the fetching hangs. */

@@ -54,7 +54,7 @@ describe('the extractive profiler', () => {
     );
     expect(proposals.find(({ tag }) => tag === 'snack crackers')).toMatchObject({
       behaviours: ['snack crackers, 9.5 oz'],
-      reason: expect.stringMatching(/^in 1 of the searches and purchases, and in one of \d+ items of the shop$/),
+      reason: expect.stringMatching(/^in 1 of 3 searches and purchases, and in [\d.]+ % of the shop's items$/),
     });
   });
 
@@ -161,12 +161,12 @@ describe('the words of a catalog', () => {
     const words = new CatalogWords();
     const item = (title: string): CatalogItem => ({ ...items[0]!, title, category_path: [title], brand_name: 'Acme' });
     const [tents, boats] = [CatalogWords.row(item('tents')), CatalogWords.row(item('boats'))];
-    const empty = words.salience(['tent']);
+    const empty = words.countOf(['tent']);
     words.add(tents);
     words.add(boats);
     words.remove(tents);
     expect([words.items, words.ofCategories(['tent']), words.ofCategories(['boat'])]).toEqual([1, false, true]);
     words.remove(boats);
-    expect([words.items, words.isBrand('acme'), words.salience(['tent'])]).toEqual([0, false, empty]);
+    expect([words.items, words.isBrand('acme'), words.countOf(['tent'])]).toEqual([0, false, empty]);
   });
 });

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { LogError } from '../../src/errors.ts';
+import { LogError, RegistryError } from '../../src/errors.ts';
+import type { Serdes } from '../../src/log/serde.ts';
 import { DEAD_LETTER_HEADERS } from '../../src/stream/dead-letters.ts';
 import { RequestWindow } from '../../src/stream/request-window.ts';
 import { Asking, doubling, type Question } from './asking.ts';
-import { Bench, eventually, withProducers } from './bench.ts';
+import { Bench, eventually, jsonSerde, withProducers } from './bench.ts';
 
 const ask = (from: number, count: number, more: object = {}) =>
   Array.from({ length: count }, (_, i) => ({ key: `k${from + i}`, value: { n: from + i, ...more } }));
@@ -278,6 +279,45 @@ describe('a worker that answers requests', () => {
     expect(await metric('requests_waiting')).toBeLessThan(300);
     go.resolve();
     await eventually(async () => expect((await answered()).length).toBe(3000), 30_000);
+  });
+
+  it('goes on with what is still kept where requests are gone, and says what it skips', async () => {
+    await asking.topics(1);
+    await bench.write('questions', ask(0, 3000));
+    const go = Promise.withResolvers<void>();
+    const handle = async ({ n }: Question) => {
+      await go.promise;
+      return { answer: { n, twice: 0 } };
+    };
+    const { metric } = await asking.start({ handler: doubling(handle), concurrency: 2 }, { maxBufferedBytes: 2000 });
+    await eventually(async () => expect(await metric('requests_in_flight')).toBe(2));
+    await bench.log.trim({ topic: 'questions', partition: 0 }, 2900);
+    go.resolve();
+    await eventually(async () => expect((await positions(1)).committed).toEqual([3000]));
+    const all = await answered();
+    expect(all.filter((n) => n >= 2900)).toHaveLength(100);
+    expect(bench.saidThat('no longer kept')).toMatchObject([{ level: 'error', fields: { to: 2900 } }]);
+  });
+
+  it('waits for a schema registry that is away, and then goes on without what needs it', async () => {
+    await asking.topics(1);
+    const down = () => Promise.reject(new RegistryError('REGISTRY_UNAVAILABLE', 'down', { retriable: true }));
+    let failures = 3;
+    let gaveUp = false;
+    const serde = {
+      ...jsonSerde<any>(),
+      prepare: () => (gaveUp || failures-- <= 0 ? undefined : down()),
+      giveUp: () => void (gaveUp = true),
+    };
+    const serdes: Serdes = { serde: () => Promise.resolve(serde), close: async () => {} };
+    await bench.write('questions', ask(0, 5));
+    await asking.start({ serdes }, { registryPatienceMs: 300 });
+    await eventually(async () => expect(await answered()).toHaveLength(5));
+    expect(gaveUp).toBe(false);
+    failures = Infinity;
+    await bench.write('questions', ask(5, 5));
+    await eventually(async () => expect(await answered()).toHaveLength(10));
+    expect(gaveUp).toBe(true);
   });
 
   it('says which topics are missing', async () => {
