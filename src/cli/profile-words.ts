@@ -18,6 +18,8 @@ const BY: Record<TagEvidence['by'], string> = {
 };
 const KIND: Record<TagEvidence['kind'], string> = { search: 'searched for', click: 'clicked', purchase: 'bought' };
 
+const NOT_ADMITTED_TOLD = 5;
+
 export function explainShortTerm(profile: ShortTermProfile, timeZone: string): string[] {
   const { tags, refused } = profile;
   const lines = [
@@ -54,10 +56,16 @@ function tagLines(tag: JudgedTag, history: string, timeZone: string): string[] {
 }
 
 function refusedLines(refused: readonly RefusedTag[], timeZone: string): string[] {
-  return refused.flatMap((tag) => [
+  // of a year's tags most were never meant for the long term: the best of them say enough
+  const others = refused.filter(({ code }) => code === 'NOT_ADMITTED');
+  const told = refused.filter((tag) => tag.code !== 'NOT_ADMITTED' || others.indexOf(tag) < NOT_ADMITTED_TOLD);
+  const lines = told.flatMap((tag) => [
     `  - ${plain(tag.tag)} (${tag.group}) refused, ${tag.code}: ${plain(tag.why)}`,
     ...tag.evidence.map((one) => `      ${evidence(one, timeZone)}`),
   ]);
+  if (refused.length > told.length)
+    lines.push(`  - ${refused.length - told.length} more were not admitted (--format json)`);
+  return lines;
 }
 
 const partsOf = ({ prior, posterior, support, recency }: JudgedTag): string =>

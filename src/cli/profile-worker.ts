@@ -79,6 +79,7 @@ export function profileWorkerOptions(
   const apiKey = profileApiKey(config);
   return {
     ...PROFILE_WORKER_DEFAULTS,
+    same: config.profiles.approval.same,
     concurrency,
     temperature,
     maxTokens,

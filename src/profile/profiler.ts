@@ -173,11 +173,11 @@ export class Profiler implements Processor<Incoming> {
     asking.pending = { ...pending, retryAt: 0 };
     if (this.#waiting.spend(this.#context.now())) return this.#send(user, asking, asking.pending);
     const lane = visitDays(asking) >= this.#options.activeDays ? ACTIVE : OTHERS;
-    const { place, first } = this.#waiting.join(user, lane);
-    asking.pending.place = place;
+    asking.pending.place = this.#waiting.join(user, lane);
     this.#asking.put(user, asking);
     this.#context.count('profile_requests_waited');
-    if (first) this.#setTick();
+    // whoever joins: were a tick ever to break, the next one would not hang on it
+    this.#setTick();
   }
 
   #send(user: string, asking: Asking, pending: Pending): void {

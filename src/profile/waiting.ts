@@ -9,6 +9,8 @@ export const ACTIVE = 0;
 export const OTHERS = 1;
 const LANES = [ACTIVE, OTHERS];
 const PIECE = 100;
+/** users that are read into memory for one turn */
+const MOST_AT_ONCE = 1000;
 const MINUTE = 60_000;
 const SECOND = 1000;
 /** Where both lines wait, each so-manieth request is of the others: they are later, not never. */
@@ -44,8 +46,9 @@ export class Waiting {
   readonly #rate: number | null;
   /** ms: a minute, or so many that there is a request in each */
   readonly #period: number;
-  /** requests for which `wantToCall` has named what is needed: the clock goes on between it and `call` */
-  #named = 0;
+  /** What `wantToCall` has named, for `call`, between which the clock goes on: so many requests, pieces up to these. */
+  #limit = 0;
+  #named: number[] = [];
 
   /** `perMinute`: requests a minute of this partition; null: no limit. */
   constructor(budgets: Store<Budget>, pieces: Store<string[]>, perMinute: number | null) {
@@ -77,19 +80,19 @@ export class Waiting {
   wantToCall(now: number, want: Want): string[] {
     want('budget', KEY);
     const budget = this.#budgets.peek(KEY);
+    this.#named = [];
     if (budget === undefined) return [];
-    const free = this.#free(budget, now);
-    this.#named = free;
+    this.#limit = Math.min(this.#free(budget, now), MOST_AT_ONCE);
     const users: string[] = [];
     for (const lane of LANES) {
       const { first, end } = budget.lanes[lane]!;
-      for (let piece = first, named = 0; piece < end && named < free; piece++) {
+      // all at once, whatever is in them: a round for each would be too many
+      const until = Math.min(end, first + Math.ceil(this.#limit / PIECE) + 1);
+      for (let piece = first; piece < until; piece++) {
         want('waiting', nameOf(lane, piece));
-        const waiting = this.#pieces.peek(nameOf(lane, piece));
-        if (waiting === undefined) break;
-        users.push(...waiting.slice(0, free - named));
-        named += waiting.length;
+        users.push(...(this.#pieces.peek(nameOf(lane, piece)) ?? []));
       }
+      this.#named[lane] = until;
     }
     return users;
   }
@@ -104,10 +107,9 @@ export class Waiting {
     return true;
   }
 
-  /** Goes to the end of a line. Returns the place, and whether it is the first of all. */
-  join(user: string, lane: number): { place: Place; first: boolean } {
+  /** Goes to the end of a line. Returns the place. */
+  join(user: string, lane: number): Place {
     const budget = this.#budgets.get(KEY) ?? nobody();
-    const first = budget.lanes.every(({ count }) => count === 0);
     const line = budget.lanes[lane]!;
     let waiting = line.end > line.first ? (this.#pieces.get(nameOf(lane, line.end - 1)) ?? []) : [];
     if (line.end === line.first || waiting.length >= PIECE) {
@@ -118,7 +120,7 @@ export class Waiting {
     line.count++;
     this.#pieces.put(nameOf(lane, line.end - 1), waiting);
     this.#budgets.put(KEY, budget);
-    return { place: { lane, piece: line.end - 1 }, first };
+    return { lane, piece: line.end - 1 };
   }
 
   leave(user: string, { lane, piece }: Place): void {
@@ -137,14 +139,15 @@ export class Waiting {
     const budget = this.#budgets.get(KEY);
     if (budget === undefined) return [];
     const called: string[] = [];
-    while (called.length < this.#named && this.#free(budget, now) >= 1) {
+    while (called.length < this.#limit && this.#free(budget, now) >= 1) {
       const turn = budget.used % TURN_OF_OTHERS === TURN_OF_OTHERS - 1 ? [OTHERS, ACTIVE] : LANES;
-      const lane = turn.find((one) => budget.lanes[one]!.count > 0);
-      if (lane === undefined) break;
-      called.push(this.#first(budget.lanes[lane]!, lane));
+      let user: string | undefined;
+      for (const lane of turn) user ??= this.#first(budget.lanes[lane]!, lane);
+      if (user === undefined) break;
+      called.push(user);
       this.#take(budget, now);
     }
-    if (called.length > 0) this.#budgets.put(KEY, budget);
+    this.#budgets.put(KEY, budget);
     return called;
   }
 
@@ -152,8 +155,8 @@ export class Waiting {
     return this.#budgets.get(KEY)?.lanes.some(({ count }) => count > 0) === true;
   }
 
-  #first(line: Lane, lane: number): string {
-    for (;;) {
+  #first(line: Lane, lane: number): string | undefined {
+    while (line.first < (this.#named[lane] ?? 0)) {
       const name = nameOf(lane, line.first);
       const waiting = this.#pieces.get(name) ?? [];
       const user = waiting.shift();
@@ -165,6 +168,7 @@ export class Waiting {
       line.count--;
       return user;
     }
+    return undefined;
   }
 
   /** Even over the period: by its n-th second so many of the budget may be gone. */

@@ -25,9 +25,9 @@ class Shop {
     });
   }
 
-  event(user: string, type: EventType, at: number, more: { item?: string; query?: string } = {}): void {
+  made(user: string, type: EventType, at: number, items: string[] = [], query: string | null = null): BehaviorEvent {
     const item = { category_id: null, brand_id: null, seller_id: null, position: null, viewable: true, price: null };
-    const event: BehaviorEvent = {
+    return {
       event_id: `e${this.#events++}`,
       event_type: type,
       event_time: at,
@@ -35,10 +35,14 @@ class Shop {
       request_id: null,
       scene: null,
       arm: null,
-      items: more.item === undefined ? [] : [{ ...item, item_id: more.item, quantity: 1 }],
-      query: more.query ?? null,
+      items: items.map((item_id) => ({ ...item, item_id, quantity: 1 })),
+      query,
     };
-    this.driver.pipe('events', user, event);
+  }
+
+  event(user: string, type: EventType, at: number, more: { item?: string; query?: string } = {}): void {
+    const items = more.item === undefined ? [] : [more.item];
+    this.driver.pipe('events', user, this.made(user, type, at, items, more.query ?? null));
   }
 
   /** Behaviour enough to be asked about, on the day that `at` lies in. */
@@ -276,6 +280,30 @@ describe('the budget of a minute', () => {
     }
     expect([...asked].sort()).toEqual([...users].sort());
     expect(Math.max(...perSecond)).toBeLessThanOrEqual(2);
+  });
+
+  test('lets hundreds through at once where it is large', () => {
+    const shop = new Shop({ requestsPerMinute: 60_000 });
+    // due at one moment, and the budget of its first second is gone
+    const users = Array.from({ length: 2500 }, (_, n) => `user-${n}`);
+    const event = (user: string, n: number, type: EventType, time: number, items: string[] = []) =>
+      ({ ...shop.made(user, type, time, items), event_id: `${user}-${n}` }) satisfies BehaviorEvent;
+    shop.driver.pipeAll(
+      users.map((user) => ({
+        source: 'events',
+        key: user,
+        value: event(user, 0, 'purchase', NOW - DAY + MINUTE, ['tent', 'kibble', 'mug']),
+      })),
+    );
+    shop.driver.pipeAll(users.map((user) => ({ source: 'events', key: user, value: event(user, 1, 'visit', NOW) })));
+    shop.pass(NOW + 2 * DAY);
+    const asked = new Set<string>();
+    for (let second = 0; second < 5; second++) {
+      for (const { user_id } of shop.requests()) asked.add(user_id);
+      shop.driver.advanceWallClock(1000);
+    }
+    expect(asked.size).toBe(2500);
+    expect(shop.driver.deadLetters).toEqual([]);
   });
 
   test('goes to active users first, and the others are not forgotten meanwhile', () => {
