@@ -54,6 +54,8 @@ const MINUTE = 60_000;
 const DUE = 20_000 * DAY;
 const BUCKETS = 100;
 const APP = 'due';
+/** half seconds without a request after which none is thought to come: a restart under load takes its time */
+const QUIET = 120;
 
 let random = Number(values.seed);
 /** Which moment a kill takes does not matter, only that they differ. */
@@ -140,7 +142,7 @@ try {
   let before = 0;
   let nextKill = Date.now() + Number(values['kill-every']) * 500;
   // the day goes by in a minute, and the log of the next night, so that every bucket has its turn
-  for (let tick = 0; quiet < 20; tick++) {
+  for (let tick = 0; quiet < QUIET; tick++) {
     if (hour < 30 * 4) {
       hour++;
       const time = DUE + (hour * DAY) / 96;

@@ -7,6 +7,7 @@
 import type { TopicDescription, TopicSpec } from '../log/port.ts';
 import { namesOf, requiredTopics } from '../stream/names.ts';
 import type { Topology } from '../stream/topology.ts';
+import { PROFILE_ANSWERS } from '../profile/worker-settings.ts';
 import type { Config } from './config.ts';
 import { formatDuration } from './units.ts';
 import { deadLettersOf, WORKERS } from './workers.ts';
@@ -43,7 +44,7 @@ function workerTopics(topologies: readonly Topology[], topics: readonly TopicSpe
 
 /** What a topic is to the whole application, whichever topologies are asked about. */
 export interface Roles {
-  /** written by a topology of ours, or made for it */
+  /** written by a topology, a worker or a command of ours, or made for it */
   ours: ReadonlySet<string>;
   /** read whole by every task: its partitions need not match */
   tables: ReadonlySet<string>;
@@ -52,7 +53,8 @@ export interface Roles {
 export function rolesOf(all: readonly Topology[], config: Config): Roles {
   const foreign = new Set<string>();
   const tables = new Set<string>();
-  const written = new Set<string>();
+  // by no topology, but by our workers and commands
+  const written = new Set<string>([PROFILE_ANSWERS.topic, 'erasure.requests']);
   const sources = new Set<string>();
   for (const topology of all) {
     const names = namesOf(topology.name, { app: config.app });

@@ -90,7 +90,7 @@ async function writeLabels(labels: object[]): Promise<void> {
 
 describe('seral explain', () => {
   test('says so where there are no labels', async () => {
-    expect(await seral('explain', 'u1')).toMatch(/^no labels of u1 in serendipity.labels/);
+    expect(await seral('explain', 'u1')).toMatch(/^no labels of u1 in serendipity.labels/m);
   });
 
   test('prints the last sentences, in order of time, or JSON', async () => {

@@ -11,21 +11,44 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-it('labels every click of the sample, and leaves a log that can be asked', { timeout: 60_000 }, async () => {
-  const demo = await seral(['demo', '--once', '--folder', folder]);
-  expect(demo.stderr).toContain('67,808 events');
-  expect(demo.stdout).toContain('46,173 clicks of 45 households labelled');
-  expect(demo.stdout).toMatch(/2017-12 +10,010 +49\.1 %/);
-  expect(demo.stdout).toMatch(
-    /h993 clicked .+: serendipitous, its category '.+' was in none of the last 10 visit days/,
-  );
-  expect(demo.code).toBe(0);
+it(
+  'labels every click of the sample, makes profiles, and leaves a log that can be asked',
+  { timeout: 120_000 },
+  async () => {
+    const demo = await seral(['demo', '--once', '--folder', folder]);
+    expect(demo.stderr).toContain('67,808 events');
+    expect(demo.stdout).toContain('46,173 clicks of 45 households labelled');
+    expect(demo.stdout).toMatch(/2017-12 +10,010 +49\.1 %/);
+    expect(demo.stdout).toMatch(
+      /h993 clicked .+: serendipitous, its category '.+' was in none of the last 10 visit days/,
+    );
+    expect(demo.stdout).toContain('Profiles of 45 households');
+    expect(demo.stdout).toContain('profiler "extractive" (without a model');
+    expect(demo.stdout).toMatch(/^h993 +\d+ +\w+.*, \d+ more/m);
+    expect(demo.code).toBe(0);
 
-  const env = { SERAL_LOG_KIND: 'embedded', SERAL_EMBEDDED_PATH: join(folder, 'log') };
-  const asked = await seral(['explain', 'h993', '--limit', '1', '--format', 'json'], env);
-  expect(asked.code).toBe(0);
-  expect(asked.stdout).toContain('"user_id":');
-});
+    const env = { SERAL_LOG_KIND: 'embedded', SERAL_EMBEDDED_PATH: join(folder, 'log') };
+    const asked = await seral(['explain', 'h993', '--limit', '1', '--format', 'json'], env);
+    expect(asked.code).toBe(0);
+    expect(asked.stdout).toContain('"user_id":');
+
+    const profile = await seral(['explain', 'h993', '--only', 'profile'], env);
+    expect(profile.code).toBe(0);
+    expect(profile.stdout).toMatch(
+      /^short-term profile of 2017-1\d-\d\d: 10 tags approved, \d+ refused\. Proposed by the extractive/,
+    );
+    expect(profile.stdout).toContain('static profile: age 55-64');
+    expect(profile.stdout).toMatch(
+      /^ {2}\+ .+ score 0\.\d\d: prior 0\.\d\d, posterior 0\.\d\d by \d+ signs?, recency/m,
+    );
+    expect(profile.stdout).toMatch(/^ {2}- .+ refused, BELOW_TOP: it is credible, but 10 others score higher/m);
+    expect(profile.stdout).toMatch(/^ {6}bought 2017-\d\d-\d\d: '.+', 1\.00 by its category, tags or brand/m);
+    expect(profile.stdout).toMatch(/^long-term profile of /m);
+
+    const nobody = await seral(['explain', 'nobody'], env);
+    expect(nobody.stdout).toContain('no profile of nobody');
+  },
+);
 
 it('replays a file to the labels that hold, and keeps what it refuses with its code', { timeout: 60_000 }, async () => {
   const output = join(folder, 'labels.ndjson');
