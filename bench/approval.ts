@@ -135,10 +135,17 @@ for (const [number, user] of order.entries()) {
         });
       }
     }
-    recent.trim(at - options.window, options.searches, options.products);
+    recent.trim(at - options.window, options);
     const ahead = bought.filter(({ time }) => time > at && time <= at + AHEAD);
     const proposals = labelled(user, ahead, ever);
-    const behaviour = new Behaviour(recent, at - options.window, at, catalog, reader, embedder.name, options.approval);
+    const behaviour = new Behaviour(
+      recent.within(at - options.window, at, options),
+      at,
+      catalog,
+      reader,
+      embedder.name,
+      options.approval,
+    );
     const input = {
       proposals: proposals.map(({ proposal }) => proposal),
       embedder: embedder.name,

@@ -216,12 +216,17 @@ try {
     )}\n`,
   );
   for (const one of wrong) process.stdout.write(`NOT AS PROMISED: ${one}\n`);
+  const letters = await admin.offsets('profiles.dlq');
+  const dead = letters.reduce((sum, { start, end }) => sum + end - start, 0);
+  if (dead > 0) process.stdout.write(`${dead} offsets of dead letters\n`);
   await admin.close();
 } finally {
   await Promise.all(workers.map((worker) => worker.kill()));
   await serdes.close();
   await log.close();
   await kafka.stop();
-  await rm(root, { recursive: true, force: true });
+  // what the workers said is wanted where something went wrong
+  if (wrong.length === 0) await rm(root, { recursive: true, force: true });
+  else process.stdout.write(`the workers' logs are in ${root}\n`);
 }
 process.exitCode = wrong.length > 0 ? 1 : 0;

@@ -14,7 +14,7 @@ import { createWriteStream } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { constants, createGzip } from 'node:zlib';
 import { catalogItems, makeWorld, nameOf, randomOf, skewed } from './world.ts';
-import type { World } from './world.ts';
+import type { CatalogItem, World } from './world.ts';
 
 export interface GeneratedItem {
   item_id: string;
@@ -381,6 +381,12 @@ const defaults = {
   items: 200_000,
 };
 
+/** The items that a log of these options is about. */
+export function* itemsOf(given: Pick<GeneratorOptions, 'seed' | 'categories' | 'items'>): Generator<CatalogItem> {
+  const { seed, categories, items } = { ...defaults, ...given };
+  yield* catalogItems(makeWorld(String(seed), categories, items));
+}
+
 /** Different events in the order of their time. */
 function* inOrder(options: Required<GeneratorOptions>): Generator<GeneratedEvent> {
   const { events, days, startMs } = options;
@@ -564,9 +570,8 @@ async function main(): Promise<number> {
     })(),
   );
   if (values.catalog !== undefined) {
-    const world = makeWorld(String(options.seed), options.categories, options.items);
     const lines = function* () {
-      for (const item of catalogItems(world)) yield `${JSON.stringify(item)}\n`;
+      for (const item of itemsOf(options)) yield `${JSON.stringify(item)}\n`;
     };
     await writeLines(values.catalog, lines());
   }

@@ -1,17 +1,23 @@
 /**
  * One row of the bench, in a process of its own, so that its CPU seconds and its peak of memory are its own:
- *   node bench/row.ts file|consume|copy --json '{...}'
+ *   node bench/row.ts file|profiles|consume|copy --json '{...}'
  * The last line of its output is `RESULT` and a JSON object.
  */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Producer } from 'kafkajs';
 import { kafkaLog } from '../src/log/kafka/index.ts';
-import { readLines } from '../src/log/ndjson.ts';
+import { NgramEmbedder } from '../src/inference/ngram-embedder.ts';
+import { readLines, TextFile } from '../src/log/ndjson.ts';
 import { readTopic } from '../src/log/read-topic.ts';
 import { replayLabels } from '../src/cli/replay-labels.ts';
+import { replayProfiles } from '../src/cli/replay-profiles.ts';
+import { answerExtractively } from '../src/profile/answering.ts';
+import { CatalogWords } from '../src/profile/catalog-words.ts';
+import { PROFILES_DEFAULTS } from '../src/profile/options.ts';
 import { LABELS_DEFAULTS } from '../topologies/labels.ts';
 import { Digest } from './digest.ts';
+import { itemsOf } from './generate.ts';
 import { markersIn } from './job.ts';
 
 export interface RowOptions {
@@ -22,13 +28,15 @@ export interface RowOptions {
   /** of this run */
   id: string;
   cacheBytes: number;
+  /** of the log, which says what its items are */
+  seed: string;
 }
 
 export interface RowResult {
   seconds: number;
   cpuSeconds: number;
   residentBytes: number;
-  /** what was read, or written as labels */
+  /** what was read, or written as labels or profiles */
   count: number;
   digest: string;
   stateBytes: number | null;
@@ -40,6 +48,7 @@ const options = JSON.parse(values.json ?? '{}') as RowOptions;
 
 const rows: Record<string, () => Promise<Omit<RowResult, 'cpuSeconds' | 'residentBytes'>>> = {
   file,
+  profiles,
   consume,
   copy,
 };
@@ -69,6 +78,45 @@ async function file() {
   const digest = new Digest();
   for await (const lines of readLines(output)) for (const { value } of lines) digest.add(JSON.stringify(value));
   if (digest.count !== done.labels) throw new Error('the file does not hold the labels that were counted');
+  return { seconds, count: digest.count, digest: String(digest), stateBytes: done.stateBytes, changelogBytes: null };
+}
+
+/** The topology, the extractive profiler's answers and their approval, in one process. */
+async function profiles() {
+  const catalog = new TextFile(join(options.folder, 'catalog.ndjson'));
+  const words = new CatalogWords();
+  let lines: string[] = [];
+  for (const item of itemsOf({ seed: options.seed })) {
+    words.add(CatalogWords.row(item));
+    if (lines.push(JSON.stringify(item)) < 5000) continue;
+    await catalog.write(`${lines.join('\n')}\n`);
+    lines = [];
+  }
+  await catalog.write(lines.map((line) => `${line}\n`).join(''));
+  await catalog.close();
+  const output = join(options.folder, 'profiles.ndjson');
+  const embedder = new NgramEmbedder();
+  const { same } = PROFILES_DEFAULTS.approval;
+  const begun = performance.now();
+  let read = begun;
+  const done = await replayProfiles({
+    input: options.file,
+    output,
+    catalog: join(options.folder, 'catalog.ndjson'),
+    users: null,
+    history: true,
+    record: null,
+    options: PROFILES_DEFAULTS,
+    answer: (request) => answerExtractively(request, words, { embedder, same, at: request.asked_at }),
+    cacheBytes: options.cacheBytes,
+    onTables: () => (read = performance.now()),
+  });
+  const seconds = (performance.now() - read) / 1000;
+  measured();
+  process.stderr.write(`${done.requests} requests, ${done.profiles} profiles of ${done.users} users\n`);
+  const digest = new Digest();
+  for await (const all of readLines(output)) for (const { value } of all) digest.add(JSON.stringify(value));
+  if (digest.count !== done.profiles) throw new Error('the file does not hold the profiles that were counted');
   return { seconds, count: digest.count, digest: String(digest), stateBytes: done.stateBytes, changelogBytes: null };
 }
 

@@ -1,5 +1,5 @@
 /**
- * npm run bench -- [options]: what the labels job costs, beside what the client costs by itself, in one run on one machine.
+ * npm run bench -- [options]: what the jobs cost, beside what the client costs by itself, in one run on one machine.
  * A broker of its own is started (Java and Maven, or Docker; or KAFKA_BROKERS). Every row checks what it wrote before it
  * counts: the broker's labels against the file's, by count and digest, and no revision missing or twice.
  */
@@ -23,6 +23,7 @@ import { NODE_FLAGS } from './node-flags.ts';
 const TOPIC = 'behavior.events';
 const ROWS: Record<string, string> = {
   file: 'labels of a file',
+  profiles: 'profiles of a file, with their approval',
   broker: 'labels on the broker, exactly once',
   'workers-1': 'the same, 1 process',
   'workers-2': 'the same, 2 processes',
@@ -35,8 +36,8 @@ const LATENCY_SHARES = [0.25, 0.5, 0.75];
 
 const HELP = `npm run bench -- [options]
 
-  --only ROWS             file, broker, workers (1, 2 and 4 processes; or workers-2), consume, copy, latency
-                          (file,broker,consume,copy)
+  --only ROWS             file, profiles, broker, workers (1, 2 and 4 processes; or workers-2), consume, copy, latency
+                          (file,profiles,broker,consume,copy)
   --runs N                of each row, in turn; medians are printed (1)
   --events N              (400000)
   --users N               (a 76th of the events)
@@ -60,7 +61,7 @@ docs/performance.md says which command gave which of its rows.
 const text = { type: 'string' } as const;
 const { values } = parseArgs({
   options: {
-    only: { ...text, default: 'file,broker,consume,copy' },
+    only: { ...text, default: 'file,profiles,broker,consume,copy' },
     runs: { ...text, default: '1' },
     events: { ...text, default: '400000' },
     users: text,
@@ -100,7 +101,7 @@ let brokers = process.env['KAFKA_BROKERS'] ?? '';
 let run = 0;
 
 try {
-  if (wanted.some((row) => row !== 'file')) {
+  if (wanted.some((row) => row !== 'file' && row !== 'profiles')) {
     if (brokers === '') brokers = (kafka = await startKafka({ jvm: 'full', heapMb: 1024 })).brokers;
     log = kafkaLog({ brokers: brokers.split(',') });
   }
@@ -157,7 +158,7 @@ async function inProcess(row: string, file: string): Promise<RowResult> {
   const id = `run-${++run}`;
   const own = join(folder, id);
   await mkdir(own);
-  const options: RowOptions = { brokers, file, topic: TOPIC, folder: own, id, cacheBytes };
+  const options: RowOptions = { brokers, file, topic: TOPIC, folder: own, id, cacheBytes, seed: values.seed };
   const script = join(import.meta.dirname, 'row.ts');
   const child = spawn(process.execPath, [...NODE_FLAGS, script, row, '--json', JSON.stringify(options)], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -177,9 +178,9 @@ function check(row: string, result: RowResult, loaded: Loaded, others: ReadonlyM
     if (result.count !== loaded.events) throw new Error(`${row} read ${result.count} of ${loaded.events} records`);
     return;
   }
-  // all rows of labels say the same ones, the file's first of all
-  const [other, reference] =
-    [...others].find(([name, all]) => name !== 'consume' && name !== 'copy' && all.length > 0) ?? [];
+  // all rows of labels say the same ones, the file's first of all; profiles only have those of other runs beside them
+  const alike = (name: string) => (row === 'profiles' ? name === row : !['consume', 'copy', 'profiles'].includes(name));
+  const [other, reference] = [...others].find(([name, all]) => alike(name) && all.length > 0) ?? [];
   if (reference !== undefined) agree(row, result, `those of ${other}`, reference[0]!);
 }
 
@@ -188,7 +189,7 @@ type Outcome = Pick<RowResult, 'count' | 'digest'>;
 function agree(what: string, found: Outcome, wantedOf: string, expected: Outcome): void {
   if (found.count === expected.count && found.digest === expected.digest) return;
   throw new Error(
-    `${what}: ${found.count} labels (${found.digest}) are not ${wantedOf}, ${expected.count} (${expected.digest})`,
+    `${what}: ${found.count} (${found.digest}) are not ${wantedOf}, ${expected.count} (${expected.digest})`,
   );
 }
 

@@ -32,6 +32,8 @@ export interface ReplayProfilesOptions {
   cacheBytes: number;
   /** told of each row before the first event is read */
   onItem?: (item: CatalogItem) => void;
+  /** told when catalog and users are read */
+  onTables?: () => void;
   onProgress?: (bytes: number) => void;
 }
 
@@ -45,6 +47,8 @@ export interface ReplayProfilesResult {
   /** records refused, by code */
   refused: Map<string, number>;
   counts: Map<string, number>;
+  /** of the temporary state on disk */
+  stateBytes: number;
 }
 
 /**
@@ -61,6 +65,7 @@ export async function replayProfiles(options: ReplayProfilesOptions): Promise<Re
     profiles: 0,
     refused: new Map(),
     counts: new Map(),
+    stateBytes: 0,
   };
   const record = options.record === null ? null : new TextFile(options.record);
   const output = new TextFile(options.output);
@@ -80,6 +85,8 @@ export async function replayProfiles(options: ReplayProfilesOptions): Promise<Re
       new Map([...tables[name as keyof typeof tables]].map(([key, row]) => [key, project(row)])),
     ]),
   );
+
+  options.onTables?.();
 
   const answers = async function* (): AsyncGenerator<LocalRecord[]> {
     while (asked.length > 0) {
@@ -139,6 +146,7 @@ export async function replayProfiles(options: ReplayProfilesOptions): Promise<Re
       onDeadLetter: ({ code }) => refuse(code),
     });
     result.counts = done.counts;
+    result.stateBytes = done.stateBytes;
     result.users = new Set([...last.values()].map(({ profile }) => profile.user_id)).size;
     const rows = options.history ? given : [...last].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
     for (const row of rows) await output.write(`${JSON.stringify(row)}\n`);

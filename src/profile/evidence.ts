@@ -11,7 +11,7 @@ import { wordsOf } from '../inference/words.ts';
 import type { Table } from '../stream/topology.ts';
 import type { ApprovalOptions } from './options.ts';
 import type { CategoryFacts, Product, ProductReader } from './products.ts';
-import { lastUpTo, newestOf, oldestFirst, type Recent, type Touched } from './recent.ts';
+import { lastUpTo, newestOf, type Search, type Touched } from './recent.ts';
 import type { TagEvidence } from './records.ts';
 
 /** Evidence that is published with a tag. */
@@ -57,10 +57,9 @@ export class Behaviour {
   readonly #categories: number;
   readonly #until: number;
 
-  /** Counts what lies after `from` and not after `until` (event times). Vectors are compared where `embedder` made both. */
+  /** `done`: what lies in the window that ends with `until`. Vectors are compared where `embedder` made both. */
   constructor(
-    recent: Recent,
-    from: number,
+    done: { searches: readonly Search[]; products: readonly Touched[] },
     until: number,
     catalog: Table<Product>,
     reader: ProductReader,
@@ -69,31 +68,26 @@ export class Behaviour {
   ) {
     this.#options = options;
     this.#until = until;
-    this.#queries = recent.searches
-      .filter(({ time }) => time > from && time <= until)
-      .map(({ query, time }) => ({ query, time, words: new Set(wordsOf(query)) }));
-    this.#witnesses = [...recent.products.values()]
-      .filter((touched) => newestOf(touched, until) > from)
-      .sort(oldestFirst)
-      .map((touched) => {
-        const product = catalog.get(touched.item);
-        const title = product?.title ?? touched.title;
-        const category = product?.category ?? reader.category(touched.category);
-        const brand = product === undefined ? touched.brand : (product.brand ?? product.brandId);
-        const brandWords = [product?.brand, product?.brandId ?? touched.brand].flatMap((text) => wordsOf(text ?? ''));
-        const read = title === null ? null : reader.title(title);
-        const comparable = embedder !== null && reader.embedder === embedder;
-        const brought = product?.embedder === embedder ? (product?.embedding ?? null) : null;
-        return {
-          touched,
-          title,
-          titleWords: read?.words ?? NOTHING,
-          factWords: brandWords.length === 0 ? category.words : new Set([...category.words, ...brandWords]),
-          category: comparable ? category : { ...category, vector: null },
-          author: product?.seller ?? touched.seller ?? brand ?? `item ${touched.item}`,
-          vector: brought ?? (comparable ? (read?.vector ?? null) : null),
-        };
-      });
+    this.#queries = done.searches.map(({ query, time }) => ({ query, time, words: new Set(wordsOf(query)) }));
+    this.#witnesses = done.products.map((touched) => {
+      const product = catalog.get(touched.item);
+      const title = product?.title ?? touched.title;
+      const category = product?.category ?? reader.category(touched.category);
+      const brand = product === undefined ? touched.brand : (product.brand ?? product.brandId);
+      const brandWords = [product?.brand, product?.brandId ?? touched.brand].flatMap((text) => wordsOf(text ?? ''));
+      const read = title === null ? null : reader.title(title);
+      const comparable = embedder !== null && reader.embedder === embedder;
+      const brought = product?.embedder === embedder ? (product?.embedding ?? null) : null;
+      return {
+        touched,
+        title,
+        titleWords: read?.words ?? NOTHING,
+        factWords: brandWords.length === 0 ? category.words : new Set([...category.words, ...brandWords]),
+        category: comparable ? category : { ...category, vector: null },
+        author: product?.seller ?? touched.seller ?? brand ?? `item ${touched.item}`,
+        vector: brought ?? (comparable ? (read?.vector ?? null) : null),
+      };
+    });
     this.#categories = new Set(this.#witnesses.map(({ category }) => category.id)).size;
   }
 

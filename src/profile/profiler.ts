@@ -9,7 +9,7 @@ import { mine, type Mined } from './long-term.ts';
 import type { ProfilesOptions } from './options.ts';
 import { Pool, REMEMBERED } from './pool.ts';
 import type { Product, ProductReader } from './products.ts';
-import { Recent } from './recent.ts';
+import { Recent, type Bounds } from './recent.ts';
 import type { LongTermProfile, ProfileKind, ProfileProposals, RefusedTag, ShortTermProfile } from './records.ts';
 import { requestOf } from './request.ts';
 import { bucketOf, turnOf } from './schedule.ts';
@@ -122,7 +122,6 @@ export class Profiler implements Processor<Incoming> {
 
   /** True where the event said something new. */
   #keep(user: string, event: BehaviorEvent, asking: Asking): boolean {
-    const { window, searches, products } = this.#options;
     const time = event.event_time;
     const recent = this.#recent.get(user) ?? new Recent();
     let changed = false;
@@ -142,9 +141,11 @@ export class Profiler implements Processor<Incoming> {
       }
     }
     if (!changed) return false;
-    // what an open request was asked about is still needed when its answer comes
-    const since = Math.min(asking.newest, asking.pending?.askedAt ?? Infinity);
-    const lost = recent.trim(since - window, searches, products);
+    // what a request is asked about is needed when the due timer fires, which may be later in the log, and when its answer
+    // comes: else the profile would hang on where a batch was cut and on how long a model takes
+    const askedAt = asking.pending?.askedAt ?? (asking.dueAt || Infinity);
+    const since = Math.min(asking.newest, askedAt);
+    const lost = recent.trim(since - this.#options.window, this.#options, askedAt);
     if (lost > 0) this.#context.count('behaviours_dropped', lost);
     this.#recent.put(user, recent);
     return true;
@@ -159,7 +160,7 @@ export class Profiler implements Processor<Incoming> {
     const askedAt = asking.dueAt;
     asking.dueAt = 0;
     const recent = this.#recent.get(user);
-    if (recent === undefined || behaviours(recent, askedAt - window, askedAt) < fewestBehaviours) {
+    if (recent === undefined || behaviours(recent, askedAt - window, askedAt, this.#options) < fewestBehaviours) {
       // asked about again on a visit of a later day, not on each
       asking.notBefore = askedAt + retryAfter;
       this.#asking.put(user, asking);
@@ -346,7 +347,8 @@ export class Profiler implements Processor<Incoming> {
 
   #behaviour(user: string, from: number, until: number, embedder: string | null): Behaviour {
     const recent = this.#recent.get(user) ?? new Recent();
-    return new Behaviour(recent, from, until, this.#catalog, this.#reader, embedder, this.#options.approval);
+    const done = recent.within(from, until, this.#options);
+    return new Behaviour(done, until, this.#catalog, this.#reader, embedder, this.#options.approval);
   }
 
   /** No answer came, or none that could be read: again after a pause, and at last not before a later day. */
@@ -429,13 +431,11 @@ export class Profiler implements Processor<Incoming> {
 const isBehaviour = ({ event_type: type }: BehaviorEvent): boolean =>
   type === 'search' || type === 'click' || type === 'purchase';
 
-/** Searches and purchases in a window: what a profile is asked about. */
-function behaviours(recent: Recent, from: number, until: number): number {
-  let count = recent.searches.filter(({ time }) => time > from && time <= until).length;
-  for (const { purchases } of recent.products.values()) {
-    if (purchases.some((time) => time > from && time <= until)) count++;
-  }
-  return count;
+/** Searches and bought products of a window: what a profile is asked about. */
+function behaviours(recent: Recent, from: number, until: number, bounds: Bounds): number {
+  const { searches, products } = recent.within(from, until, bounds);
+  const bought = products.filter(({ purchases }) => purchases.some((time) => time > from && time <= until));
+  return searches.length + bought.length;
 }
 
 const refusedOf = ({ belowTop, refused }: Approval, k: number): RefusedTag[] => [

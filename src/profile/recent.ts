@@ -25,6 +25,12 @@ export interface Touched {
   purchases: number[];
 }
 
+/** Of one user, how many are kept. */
+export interface Bounds {
+  searches: number;
+  products: number;
+}
+
 /** What a user searched for and touched lately. The same event twice is one: it has the same time. */
 export class Recent {
   /** oldest first; of equal times in the order of the queries */
@@ -64,22 +70,46 @@ export class Recent {
     return true;
   }
 
-  /** Lets go of what is older than `floor`, and of the oldest beyond the bounds. Returns how many the bounds cost. */
-  trim(floor: number, searches: number, products: number): number {
+  /**
+   * Lets go of what is older than `floor`, and of the oldest beyond the bounds; but for what `within` an `until` would give,
+   * which a request that is still open was asked about. Returns how many the bounds cost.
+   */
+  trim(floor: number, bounds: Bounds, until = Infinity): number {
     let old = 0;
     while (old < this.searches.length && this.searches[old]!.time < floor) old++;
-    const over = Math.max(this.searches.length - old - searches, 0);
-    this.searches.splice(0, old + over);
+    const open = this.searches.findLastIndex(({ time }) => time <= until) + 1;
+    const first = Math.max(Math.min(open, this.searches.length) - bounds.searches, old);
+    const lostSearches = first - old;
+    this.searches.splice(0, first);
     for (const [item, product] of this.products) if (newestOf(product) < floor) this.products.delete(item);
-    let lost = over;
-    if (this.products.size > products) {
-      const byAge = [...this.products.values()].sort(oldestFirst);
-      for (const { item } of byAge.slice(0, byAge.length - products)) {
-        this.products.delete(item);
-        lost++;
-      }
-    }
-    return lost;
+    if (this.products.size <= bounds.products) return lostSearches;
+    const kept = new Set(this.#newest(Infinity, bounds.products));
+    if (until !== Infinity) for (const product of this.#newest(until, bounds.products)) kept.add(product);
+    const lost = this.products.size - kept.size;
+    for (const product of this.products.values()) if (!kept.has(product)) this.products.delete(product.item);
+    return lostSearches + lost;
+  }
+
+  /**
+   * What was done after `from` and not after `until` (event times), the oldest first: the same however much of what came
+   * later is known already.
+   */
+  within(from: number, until: number, bounds: Bounds): { searches: Search[]; products: Touched[] } {
+    return {
+      searches: this.searches
+        .filter(({ time }) => time <= until)
+        .slice(-bounds.searches)
+        .filter(({ time }) => time > from),
+      products: this.#newest(until, bounds.products).filter((product) => newestOf(product, until) > from),
+    };
+  }
+
+  /** The last touched up to a time, the oldest of them first. */
+  #newest(until: number, count: number): Touched[] {
+    return [...this.products.values()]
+      .filter((product) => newestOf(product, until) > -Infinity)
+      .sort((a, b) => newestOf(a, until) - newestOf(b, until) || (a.item < b.item ? -1 : 1))
+      .slice(-count);
   }
 
   get empty(): boolean {
@@ -95,11 +125,6 @@ export function newestOf({ clicks, purchases }: Touched, until = Infinity): numb
 export function lastUpTo(times: readonly number[], until: number): number {
   for (let i = times.length - 1; i >= 0; i--) if (times[i]! <= until) return times[i]!;
   return -Infinity;
-}
-
-/** By newest touch, then by id: the same for whoever brought the same events in another order. */
-export function oldestFirst(a: Touched, b: Touched): number {
-  return newestOf(a) - newestOf(b) || (a.item < b.item ? -1 : 1);
 }
 
 const later = (search: Search, time: number, query: string): boolean =>

@@ -3,7 +3,7 @@ import { idOf, type Pending } from './asking.ts';
 import type { Mined } from './long-term.ts';
 import type { ProfilesOptions } from './options.ts';
 import type { Product } from './products.ts';
-import { oldestFirst, type Recent } from './recent.ts';
+import type { Recent } from './recent.ts';
 import type { ProfileRequest } from './records.ts';
 
 /** All that a worker needs to answer: it has no state of its own. */
@@ -18,6 +18,7 @@ export function requestOf(
   const { kind, askedAt, attempt, expiresAt } = pending;
   const counts = (time: number) => time > askedAt - options.window && time <= askedAt;
   const shortTerm = kind === 'short_term';
+  const { searches, products } = recent.within(askedAt - options.window, askedAt, options);
   return {
     request_id: idOf(user, pending),
     user_id: user,
@@ -29,24 +30,22 @@ export function requestOf(
     number_of_tags: options.numberOfTags,
     tag_length: options.tagLength,
     static_profile: profile,
-    searches: recent.searches.filter(({ time }) => counts(time)).map(({ time, query }) => ({ time, query })),
-    purchases: [...recent.products.values()]
-      .sort(oldestFirst)
-      .flatMap(({ item, title, category, brand, purchases }) => {
-        const times = purchases.filter(counts);
-        const product = catalog.get(item);
-        const known = product?.title ?? title;
-        if (times.length === 0 || known === null) return [];
-        return [
-          {
-            time: times.at(-1)!,
-            title: known,
-            category: product?.category.label ?? category,
-            brand: product?.brand ?? brand,
-            times: times.length,
-          },
-        ];
-      }),
+    searches: searches.map(({ time, query }) => ({ time, query })),
+    purchases: products.flatMap(({ item, title, category, brand, purchases }) => {
+      const times = purchases.filter(counts);
+      const product = catalog.get(item);
+      const known = product?.title ?? title;
+      if (times.length === 0 || known === null) return [];
+      return [
+        {
+          time: times.at(-1)!,
+          title: known,
+          category: product?.category.label ?? category,
+          brand: product?.brand ?? brand,
+          times: times.length,
+        },
+      ];
+    }),
     candidates: candidates.map(({ tag, frequency, regularity, effectiveness }) => ({
       tag: tag.tag,
       group: tag.group,

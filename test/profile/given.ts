@@ -69,7 +69,8 @@ export function behaviourOf(
   { items = SHOP, from = 0, until = 28 * DAY, kind = 'ngram' as 'ngram' | 'none', approval = options } = {},
 ): Behaviour {
   const { reader, catalog } = shop(items, kind);
-  return new Behaviour(recentOf(dids, items), from, until, catalog, reader, reader.embedder, approval);
+  const done = recentOf(dids, items).within(from, until, PROFILES_DEFAULTS);
+  return new Behaviour(done, until, catalog, reader, reader.embedder, approval);
 }
 
 export const proposal = (tag: string, group: TagGroup = 'category', reason: string | null = null): TagProposal => ({

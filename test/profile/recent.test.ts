@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Recent, recentCodec } from '../../src/profile/recent.ts';
+import { Recent, recentCodec, type Bounds, type Search, type Touched } from '../../src/profile/recent.ts';
 
 const facts = (item: string) => ({ item, title: `title of ${item}`, category: 'c', brand: null, seller: 's' });
 
@@ -24,6 +24,14 @@ const contents = (recent: Recent) => ({
   searches: recent.searches,
   products: [...recent.products.values()].sort((a, b) => (a.item < b.item ? -1 : 1)),
 });
+
+/** The window's searches and products, of which only what was done up to its end. */
+function windowOf(recent: Recent, until: number, bounds: Bounds): [Search[], Map<string, Touched>] {
+  const { searches, products } = recent.within(until - 10, until, bounds);
+  const upTo = (times: readonly number[]) => times.filter((time) => time <= until && time > until - 10);
+  const cut = products.map((one) => ({ ...one, clicks: upTo(one.clicks), purchases: upTo(one.purchases) }));
+  return [searches, new Map(cut.map((one) => [one.item, one]))];
+}
 
 describe('what a user did lately', () => {
   test('is the same for the same events in any order and however often repeated', () => {
@@ -51,7 +59,7 @@ describe('what a user did lately', () => {
     fc.assert(
       fc.property(fc.array(did), fc.integer({ min: 0, max: 30 }), (log, floor) => {
         const recent = recentOf(log);
-        recent.trim(floor, 2, 1);
+        recent.trim(floor, { searches: 2, products: 1 });
         expect(recent.searches.length).toBeLessThanOrEqual(2);
         expect(recent.products.size).toBeLessThanOrEqual(1);
         const searches = recentOf(log.filter(({ time }) => time >= floor)).searches;
@@ -65,6 +73,26 @@ describe('what a user did lately', () => {
     );
   });
 
+  test('of a window is the same however much of what came later is known, with bounds and all', () => {
+    const bounds = { searches: 2, products: 2 };
+    fc.assert(
+      fc.property(fc.array(did), fc.integer({ min: 5, max: 30 }), fc.boolean(), (log, until, early) => {
+        const ordered = [...log].sort((a, b) => a.time - b.time);
+        const cutOff = (known: readonly Did[]) => {
+          const recent = new Recent();
+          for (const { kind, time, what } of known) {
+            if (kind === 'search') recent.search(time, what);
+            else recent.touch(kind, time, facts(what));
+            // as the topology does: what an open request is about is held
+            recent.trim(Math.min(time, until) - 10, bounds, early || time > until ? until : Infinity);
+          }
+          return contents(new Recent(...windowOf(recent, until, bounds)));
+        };
+        expect(cutOff(ordered)).toEqual(cutOff(ordered.filter(({ time }) => time <= until)));
+      }),
+    );
+  });
+
   test('counts what the bounds cost, and not what is too old', () => {
     const recent = recentOf([
       { kind: 'search', time: 1, what: 'old' },
@@ -73,7 +101,7 @@ describe('what a user did lately', () => {
       { kind: 'click', time: 12, what: 'x' },
       { kind: 'click', time: 13, what: 'y' },
     ]);
-    expect(recent.trim(5, 1, 1)).toBe(2);
+    expect(recent.trim(5, { searches: 1, products: 1 })).toBe(2);
   });
 
   test('cuts a text that is too long, and never in the middle of a character', () => {
