@@ -65,7 +65,7 @@ export function profilesTopology(options: ProfilesOptions = PROFILES_DEFAULTS): 
       project: ({ attributes }) => staticProfile(options.staticProfile, attributes) ?? undefined,
     })
     .store({ name: 'asking', codec: askingCodec, owner: { erasure: cutOffOf } })
-    .store({ name: 'recent', codec: recentCodec, ttlMs: options.window + options.spread })
+    .store({ name: 'recent', codec: recentCodec, ttlMs: 2 * options.window })
     .store({ name: 'pool', codec: poolCodec })
     .store({ name: 'budget', codec: budgetCodec, owner: { has: () => false } })
     .store({

@@ -57,7 +57,9 @@ export class Profiler implements Processor<Incoming> {
   keys({ key, value }: StreamRecord<Incoming>, want: Want): void {
     if ('event_type' in value) {
       want('asking', key);
-      if (isBehaviour(value)) want('recent', key);
+      const late = isDue(this.#asking.peek(key), value.event_time);
+      if (late || isBehaviour(value)) want('recent', key);
+      if (late) this.#waiting.wantToJoin(want);
       return;
     }
     this.#wantAll(key, want);
@@ -104,6 +106,11 @@ export class Profiler implements Processor<Incoming> {
     const asking = this.#asking.get(user) ?? newAsking();
     const time = event.event_time;
     if (time <= asking.erasedUntil) return this.#context.count('erased_events');
+    if (isDue(asking, time)) {
+      // the timer fires after the micro-batch: what is asked must not hang on how much of the log that holds
+      this.#context.timers.cancel({ kind: 'due', key: user, due: asking.dueAt, clock: 'event' });
+      this.#due(user, asking);
+    }
     let changed = visit(asking, time);
     if (isBehaviour(event) && this.#keep(user, event, asking)) changed = true;
     if (asking.forgetAt === 0) {
@@ -275,7 +282,8 @@ export class Profiler implements Processor<Incoming> {
   #bearOut(user: string, pool: Pool, at: number): void {
     const last = pool.refreshes.at(-1);
     if (last === undefined) return;
-    const since = this.#behaviour(user, last.at, at, pool.embedder);
+    // no further back than behaviour is kept for certain
+    const since = this.#behaviour(user, Math.max(last.at, at - this.#options.window), at, pool.embedder);
     for (const one of last.given) {
       const tag = pool.tags.get(one.meaning);
       if (tag !== undefined) one.borneOut = since.touches(tag.tag, tag.vector);
@@ -427,6 +435,10 @@ export class Profiler implements Processor<Incoming> {
     for (const [why, by] of Object.entries(dropped)) if (by > 0) this.#context.count('pool_tags_dropped', by, { why });
   }
 }
+
+/** An event of the user that is later than the turn says that the turn has come. */
+const isDue = (asking: Asking | undefined, time: number): boolean =>
+  asking !== undefined && asking.dueAt !== 0 && asking.dueAt < time;
 
 const isBehaviour = ({ event_type: type }: BehaviorEvent): boolean =>
   type === 'search' || type === 'click' || type === 'purchase';

@@ -3,8 +3,8 @@ import type { Codec } from '../stream/topology.ts';
 
 /** Characters that are kept of a query or a title: a profile needs no more, and neither may fill the state. */
 const LONGEST_TEXT = 200;
-/** Times that are kept of one product, of each kind: enough for a purchase a day over half a window. */
-const TIMES = 14;
+/** Times that are kept of one product, of each kind: more than a window has days, so that what comes later pushes none out. */
+const TIMES = 40;
 const VERSION = 1;
 
 export interface Search {
