@@ -222,6 +222,7 @@ export const configSchema = z.strictObject({
       clickWeight: fraction(PROFILES_DEFAULTS.approval.clickWeight),
       titleWeight: fraction(PROFILES_DEFAULTS.approval.titleWeight),
       titleWords: int(1, 1000, PROFILES_DEFAULTS.approval.titleWords),
+      sellers: int(1, 100, PROFILES_DEFAULTS.approval.sellers),
       believedEmbedder: optionalText(),
       credible: fraction(PROFILES_DEFAULTS.approval.credible),
       trusted: fraction(PROFILES_DEFAULTS.approval.trusted),

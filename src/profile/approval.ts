@@ -15,7 +15,7 @@ import type { Behaviour, Judgement } from './evidence.ts';
 import type { ApprovalOptions } from './options.ts';
 import { REMEMBERED, strengthOf, type Pool, type PoolTag } from './pool.ts';
 import type { JudgedTag, RefusedTag, TagProposal } from './records.ts';
-import { isTag } from './tag-shape.ts';
+import { isTag, plainTag } from './tag-shape.ts';
 
 export type RefusalCode =
   | 'NOT_A_TAG'
@@ -68,7 +68,7 @@ export function approve(input: ApprovalInput): Approval {
 
   for (const proposal of input.proposals.slice(0, MOST_PROPOSALS)) {
     const { group, reason } = proposal;
-    const given = proposal.tag.trim();
+    const given = plainTag(proposal.tag);
     const meaning = meaningOf(given);
     const blank = {
       tag: given.slice(0, 100),

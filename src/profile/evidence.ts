@@ -107,7 +107,7 @@ export class Behaviour {
     // an id is the shop's, and so is the name that goes with it
     const registered = brandId !== null && brandWords.length <= LONGEST_BRAND;
     const brand = [...wordsOf(brandId ?? ''), ...(registered ? brandWords : [])];
-    const claims = [...(registered ? [] : [product?.brand ?? '']), ...(product?.sellerTags ?? [])].filter(Boolean);
+    const claims = [...(registered ? [] : [product?.brand ?? '']), ...(product?.tags ?? [])].filter(Boolean);
     const said =
       title === null && claims.length === 0 ? null : this.#reader.title([title ?? '', ...claims].join(' | '));
     const brought = product?.embedder === this.#embedder && !this.#own ? (product?.embedding ?? null) : null;
@@ -126,11 +126,11 @@ export class Behaviour {
   }
 
   judge(tag: string, vector: Int8Array | null): Judgement {
-    const { relevant, titleWeight, searchWeight, believedEmbedder } = this.#options;
+    const { relevant, titleWeight, searchWeight, sellers, believedEmbedder } = this.#options;
     const all = wordsOf(tag);
     const words = all.filter(tells);
     const believed = believedEmbedder !== null && believedEmbedder === this.#embedder && !this.#own;
-    const saying = new Saying();
+    const saying = new Saying(sellers);
     // most products share their category, many their title, with others
     const likenesses = new Map<Int8Array, number>();
     const like = (other: Int8Array | null): number => {
@@ -150,7 +150,7 @@ export class Behaviour {
       for (const word of all) if (said.has(word)) saying.certain(word);
     }
     for (const witness of this.#witnesses) {
-      const { by, relevance } = this.#relevance(words, like, witness);
+      const { by, relevance, inWords } = this.#relevance(words, like, witness);
       if (relevance < relevant) continue;
       const { touched, category, factWords, voice } = witness;
       fits.add(category.id);
@@ -163,11 +163,11 @@ export class Behaviour {
         by,
         relevance,
       };
-      const sellers = by === 'title' || by === 'embedding';
-      found.push({ evidence, weight: relevance * this.#weightOf(touched) * (sellers ? titleWeight : 1) });
+      const bySeller = by === 'title' || by === 'embedding';
+      found.push({ evidence, weight: relevance * this.#weightOf(touched) * (bySeller ? titleWeight : 1) });
       for (const word of all) {
-        if (factWords.has(word)) saying.certain(word);
-        else if (voice.words.has(word) || (believed && by === 'embedding')) saying.claimed(word, voice);
+        if (inWords && factWords.has(word)) saying.certain(word);
+        else if (inWords ? voice.words.has(word) : believed) saying.claimed(word, voice);
       }
     }
 
@@ -202,16 +202,17 @@ export class Behaviour {
     words: readonly string[],
     like: (other: Int8Array | null) => number,
     witness: Witness,
-  ): { by: TagEvidence['by']; relevance: number } {
+  ): { by: TagEvidence['by']; relevance: number; inWords: boolean } {
     const { relevant, similar } = this.#options;
     const facts = shareOf(words, witness.factWords);
-    if (facts >= relevant) return { by: 'facts', relevance: facts };
-    const kinship = like(witness.category.vector);
-    if (kinship >= similar && kinship >= relevant) return { by: 'facts', relevance: kinship };
+    if (facts >= relevant) return { by: 'facts', relevance: facts, inWords: true };
     const title = facts + (shareOf(words, witness.factWords, witness.voice.words) - facts) * witness.focus;
+    const inWords = title >= relevant;
+    const kinship = like(witness.category.vector);
+    if (kinship >= similar && kinship >= relevant) return { by: 'facts', relevance: kinship, inWords };
     const likeness = like(witness.vector);
-    if (title >= relevant || likeness < similar) return { by: 'title', relevance: title };
-    return { by: 'embedding', relevance: likeness };
+    if (inWords || likeness < similar) return { by: 'title', relevance: title, inWords };
+    return { by: 'embedding', relevance: likeness, inWords };
   }
 
   #weightOf({ clicks, purchases }: Touched): number {

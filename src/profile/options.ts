@@ -18,6 +18,8 @@ export interface ApprovalOptions {
   titleWeight: number;
   /** words of a title from which on each says less: the more there are, the likelier one fits by accident or on purpose */
   titleWords: number;
+  /** how many sellers have to say a word that nobody else says */
+  sellers: number;
   /** the embedder whose vectors in answers are believed where no word says the tag; null: vectors add to words, no more */
   believedEmbedder: string | null;
   /** behavioural posterior that makes a tag credible whatever its past */
@@ -147,6 +149,7 @@ export const PROFILES_DEFAULTS: ProfilesOptions = {
     clickWeight: 0.35,
     titleWeight: 0.7,
     titleWords: 12,
+    sellers: 2,
     believedEmbedder: null,
     credible: 0.5,
     trusted: 0.1,

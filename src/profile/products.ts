@@ -8,7 +8,7 @@ export interface CategoryFacts {
   id: string | null;
   /** what a person calls it */
   label: string | null;
-  /** of the category's path, and of the tags that the shop itself gives */
+  /** of the category's path */
   words: ReadonlySet<string>;
   /** of the label; null where no embedder is set */
   vector: Int8Array | null;
@@ -21,8 +21,8 @@ export interface Product {
   brand: string | null;
   brandId: string | null;
   seller: string | null;
-  /** tags of a product that has a seller: they are the seller's words */
-  sellerTags: readonly string[];
+  /** those that say more than the category's path does */
+  tags: readonly string[];
   /** as the catalog brings it; null where it brings none */
   embedding: Int8Array | null;
   embedder: string | null;
@@ -58,28 +58,29 @@ export class ProductReader {
   }
 
   read(item: CatalogItem): Product {
-    const seller = item.seller_id || null;
+    const category = this.category(item.category_id || null, item.category_path);
+    const tags = item.tags.filter((tag) => wordsOf(tag).some((word) => !category.words.has(word)));
     return {
       title: item.title || null,
-      category: this.category(item.category_id || null, item.category_path, seller === null ? item.tags : []),
+      category,
       brand: item.brand_name || null,
       brandId: item.brand_id || null,
-      seller,
-      sellerTags: seller === null || item.tags.length === 0 ? NO_TAGS : item.tags,
+      seller: item.seller_id || null,
+      tags: tags.length === 0 ? NO_TAGS : tags,
       embedding: item.embedding == null ? null : Int8Array.from(vectorOf(item.embedding)),
       embedder: item.embedder ?? null,
     };
   }
 
-  category(id: string | null, path: readonly string[] = [], tags: readonly string[] = []): CategoryFacts {
-    const key = JSON.stringify([id, path, tags]);
+  category(id: string | null, path: readonly string[] = []): CategoryFacts {
+    const key = JSON.stringify([id, path]);
     let facts = this.#categories.get(key);
     if (facts === undefined) {
       const label = path.at(-1) ?? id;
       facts = {
         id,
         label,
-        words: new Set([...path, ...tags, ...(path.length === 0 && id !== null ? [id] : [])].flatMap(wordsOf)),
+        words: new Set([...path, ...(path.length === 0 && id !== null ? [id] : [])].flatMap(wordsOf)),
         vector: label === null ? null : (this.#own?.embedNow(label) ?? null),
       };
       this.#categories.set(key, facts);

@@ -1,7 +1,7 @@
 /**
- * Who says the words of a tag. Categories and registered brands are the shop's words, a query is the user's own: one of
- * them is enough. A title, its tags and a brand without an id are the seller's, who may write anything: two sellers have to
- * say it, in texts that are no copies of each other.
+ * Who says the words of a tag. Categories and brands with an id are the shop's words, a query is the user's own: one of
+ * them is enough. A title, tags and a brand without an id are the seller's, who may write anything: several have to say it,
+ * in texts that are no copies of each other.
  */
 
 /** What two texts' words have in common, from which on one is a copy of the other. */
@@ -24,8 +24,14 @@ export interface Voice {
 
 /** Collects who says the words of one tag. */
 export class Saying {
-  /** per word: null once the shop or the user has said it, or two sellers */
+  readonly #sellers: number;
+  /** per word: null once the shop or the user has said it, or sellers enough */
   readonly #voices = new Map<string, Voice[] | null>();
+
+  /** `sellers`: how many have to say a word. */
+  constructor(sellers: number) {
+    this.#sellers = sellers;
+  }
 
   certain(word: string): void {
     this.#voices.set(word, null);
@@ -34,9 +40,9 @@ export class Saying {
   claimed(word: string, voice: Voice): void {
     const voices = this.#voices.get(word);
     if (voices === null) return;
-    if (voices === undefined) this.#voices.set(word, [voice]);
-    else if (voices.every((other) => other.author !== voice.author && !copies(other.words, voice.words)))
-      this.#voices.set(word, null);
+    const others = voices ?? [];
+    if (others.every((other) => other.author !== voice.author && !copies(other.words, voice.words))) others.push(voice);
+    this.#voices.set(word, others.length >= this.#sellers ? null : others);
   }
 
   /** Whoever says it. */

@@ -1,17 +1,21 @@
 /**
- * What a tag may look like: the name of a taste, in words that a person reads as they stand there. What stands beside the
- * words is shown with the tag, and no evidence speaks for it: so there is none.
+ * What a tag may look like: the name of a taste, in words that a person reads as they stand there. Signs beside the words
+ * would be shown with the tag, and no evidence speaks for them: so there are none but those that names have.
  */
 import { lengthOf, meaningOf } from '../inference/words.ts';
 
-// control characters and all that is not seen; pictures, currency and other signs; markup, templates, hash tags
-const SIGNS = /[\p{C}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}\p{So}\p{Sc}\p{Sk}<>{}[\]\\|`_=*#^~@"“”«»]/u;
-// addresses, escapes, entities, piled-up marks, punctuation for show
-const PATTERNS = [
-  /:\/\/|www\.|\p{L}\.\p{L}{2}/iu,
-  /%[0-9a-f]{2}|&#|&\w+;/i,
+/** Of what is looked at, far above what a tag may have. */
+const LONGEST = 500;
+const NAME = /^[\p{L}\p{N}][\p{L}\p{M}\p{N} '’‐/&.,+%·・ー():-]*$/u;
+const END = /[\p{L}\p{M}\p{N}+%)ー]$/u;
+// letters that are not seen; host names, escapes, entities, piled-up marks, signs for show
+const NEVER = [
+  /\p{Default_Ignorable_Code_Point}/u,
+  /\p{L}\.\p{L}{2}/u,
+  /%[0-9a-f]{2}/i,
   /\p{M}{3}|(^|\s)\p{M}/u,
-  /([^\p{L}\p{M}\p{N}\s])\s*\1/u,
+  /(^|\P{L})['’]|(?<!s)['’](\P{L}|$)/iu,
+  /[^\p{L}\p{M}\p{N} ] ?[^\p{L}\p{M}\p{N} (]/u,
 ];
 /** Scripts whose letters pass for one another's. */
 const LOOKALIKES = [
@@ -24,10 +28,19 @@ const LOOKALIKES = [
   /\p{Script=Lisu}/u,
 ];
 
-/** Whether it is the shape of a tag of at most so many characters. */
+/** As it is shown: in plain letters, with single spaces, and without what a sentence or a list left at its ends. */
+export const plainTag = (text: string): string =>
+  text
+    .slice(0, LONGEST)
+    .toWellFormed()
+    .normalize('NFKC')
+    .replace(/\p{Zs}+/gu, ' ')
+    .replace(/^[ ,.:;&/'’"–—-]+|[ ,.:;&/'’"–—-]+$/g, '');
+
+/** Whether a plain tag has the shape of one, of at most so many characters. */
 export function isTag(text: string, most: number): boolean {
   if (lengthOf(text) > most || meaningOf(text) === '' || !/\p{L}/u.test(text)) return false;
-  if (SIGNS.test(text) || PATTERNS.some((pattern) => pattern.test(text))) return false;
+  if (!NAME.test(text) || !END.test(text) || NEVER.some((pattern) => pattern.test(text))) return false;
   return text.split(/[^\p{L}\p{M}\p{N}]+/u).every((word) => scripts(word) <= 1);
 }
 

@@ -45,7 +45,18 @@ export interface Attack {
   honest?: string[];
   /** what made the vectors */
   embedder?: string;
+  /** it gets through, and why it is left at that */
+  open?: string;
 }
+
+export const vector = (text: string): Int8Array => embedder.embedNow(text);
+export const at = (day: number): number => day * DAY;
+export const clicks = (...ids: string[]): Did[] => ids.map((click, n) => ({ click, at: at(26) + n }));
+export const buys = (...ids: string[]): Did[] => ids.map((buy, n) => ({ buy, at: at(26) + n }));
+export const toy = ['toys', 'games'];
+/** A toy of a seller. */
+export const by = (seller_id: string | null, id: string, title: string, more: Partial<CatalogItem> = {}): CatalogItem =>
+  item(id, title, toy, { seller_id, ...more });
 
 export interface Verdict {
   approved: string[];
