@@ -39,6 +39,7 @@ export const ATTACKS: Attack[] = [
     name: 'two sellers, clicked a dozen times each',
     items: [by('c1', 'x1', 'your payday loan'), by('c2', 'x2', 'a loan before payday comes')],
     did: Array.from({ length: 24 }, (_, n) => ({ click: n % 2 ? 'x1' : 'x2', at: at(20) + n })),
+    open: 'sellers who agree look like sellers who do not',
     says: [['payday loan']],
   },
   {
@@ -46,6 +47,7 @@ export const ATTACKS: Attack[] = [
     name: 'brand ids joined to categories',
     items: [by('crook', 'x1', 'car', { brand_id: 'casino', brand_name: 'Casino' })],
     did: buys('x1'),
+    open: 'ids of brands are taken for the register of the shop',
     says: [['casino toys', 'casino games', 'casino milk']],
   },
   {
@@ -128,6 +130,7 @@ export const ATTACKS: Attack[] = [
       { buy: 'x0', at: at(20 + n) },
       { buy: 'x1', at: at(20 + n) + 1 },
     ]),
+    open: 'sellers who agree look like sellers who do not',
     says: [['golf', 'golf wine']],
   },
   {
@@ -221,6 +224,7 @@ export const ATTACKS: Attack[] = [
   {
     family: 'thousands',
     name: 'each true tag with each of many endings',
+    open: 'names have a plus at their end: "cat food +"',
     says: [
       ['fluid milk', 'cat food', 'coffee', 'tents', 'bread'].flatMap((tag) =>
         ['x', 'ad', 'bet', '1', '2', 'no', 'g', 'oz', 'kg', 'casino', 'ii', 'vs', '+', '&'].map(
