@@ -53,9 +53,7 @@ test('the families are all there, in both', () => {
 });
 
 test('the honest tags of the same user pass, so that refusing all is no way to pass these tests', () => {
-  const tags = 'fluid milk,cat food,cats,coffee,tents,Hilla,bread,mugs,rain jackets,爐具,camping,whole milk'.split(
-    ',',
-  );
+  const tags = 'fluid milk,cat food,cats,coffee,tents,Hilla,bread,mugs,rain jackets,爐具,camping,whole milk'.split(',');
   const { approved, refused } = attempt({ family: 'generic', name: '', says: [tags], did: [{ buy: 'tent', at: 1 }] });
   expect(HONEST_DID.length).toBeGreaterThan(10);
   expect(approved.sort()).toEqual(tags.filter((tag) => tag !== 'whole milk').sort());
