@@ -99,6 +99,12 @@ export class Behaviour {
     return this.#embedder !== null && this.#reader.embedder === this.#embedder;
   }
 
+  /** Whether an answer's vector may say a word. */
+  get #believed(): boolean {
+    const { believedEmbedder } = this.#options;
+    return believedEmbedder !== null && believedEmbedder === this.#embedder && !this.#own;
+  }
+
   #witness(touched: Touched, product: Product | undefined): Witness {
     const title = product?.title ?? touched.title;
     const category = product?.category ?? this.#reader.category(touched.category);
@@ -126,10 +132,9 @@ export class Behaviour {
   }
 
   judge(tag: string, vector: Int8Array | null): Judgement {
-    const { relevant, titleWeight, searchWeight, sellers, believedEmbedder } = this.#options;
+    const { relevant, titleWeight, searchWeight, sellers } = this.#options;
     const all = wordsOf(tag);
     const words = all.filter(tells);
-    const believed = believedEmbedder !== null && believedEmbedder === this.#embedder && !this.#own;
     const saying = new Saying(sellers);
     // most products share their category, many their title, with others
     const likenesses = new Map<Int8Array, number>();
@@ -167,7 +172,7 @@ export class Behaviour {
       found.push({ evidence, weight: relevance * this.#weightOf(touched) * (bySeller ? titleWeight : 1) });
       for (const word of all) {
         if (inWords && factWords.has(word)) saying.certain(word);
-        else if (inWords ? voice.words.has(word) : believed) saying.claimed(word, voice);
+        else if (inWords ? voice.words.has(word) : this.#believed) saying.claimed(word, voice);
       }
     }
 
@@ -191,9 +196,10 @@ export class Behaviour {
     };
   }
 
-  /** Whether a click or a purchase bears the tag out. */
-  touches(tag: string, vector: Int8Array | null): boolean {
+  /** Whether a click or a purchase bears the tag out. `brought`: as the pool has it. */
+  touches(tag: string, brought: Int8Array | null): boolean {
     const words = wordsOf(tag).filter(tells);
+    const vector = this.#own || this.#believed ? this.vectorOf(tag, brought) : null;
     const like = (other: Int8Array | null) => (vector === null || other === null ? 0 : cosine(vector, other));
     return this.#witnesses.some((one) => this.#relevance(words, like, one).relevance >= this.#options.relevant);
   }
