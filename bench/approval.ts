@@ -140,6 +140,7 @@ for (const [number, user] of order.entries()) {
     const proposals = labelled(user, ahead, ever);
     const behaviour = new Behaviour(
       recent.within(at - options.window, at, options),
+      at - options.window,
       at,
       catalog,
       reader,

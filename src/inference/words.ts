@@ -58,5 +58,30 @@ export function wordsOf(text: string): string[] {
   return [...words];
 }
 
+/** What of a text is in none of the words said: words, and of unspaced runs the characters that are in no pair said. */
+export function unsaidOf(text: string, said: (word: string) => boolean): string[] {
+  const unsaid: string[] = [];
+  for (const piece of pieces(text)) {
+    if (!UNSPACED.test(piece)) {
+      if (!EMPTY_WORDS.has(piece) && !said(piece)) unsaid.push(piece);
+      continue;
+    }
+    const characters = [...piece];
+    const pairs = characters.slice(1).map((one, i) => said(characters[i]! + one));
+    const missing = characters.filter(
+      (one, i) => pairs[i - 1] !== true && pairs[i] !== true && !(pairs.length === 0 && said(one)),
+    );
+    if (missing.length > 0) unsaid.push(missing.join(''));
+  }
+  return unsaid;
+}
+
+/** How many words a reader sees in a text of these: two characters of an unspaced one are about one. */
+export const amountOf = (words: Iterable<string>): number => {
+  let amount = 0;
+  for (const word of words) amount += UNSPACED.test(word) ? 0.5 : 1;
+  return amount;
+};
+
 /** Characters as a reader counts them. */
 export const lengthOf = (text: string): number => [...text].length;

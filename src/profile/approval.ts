@@ -10,14 +10,22 @@
  * All proposals come back: with score, evidence and reason, accepted or not.
  */
 import { cosine, vectorOf } from '../inference/embedder.ts';
-import { lengthOf, meaningOf } from '../inference/words.ts';
+import { meaningOf } from '../inference/words.ts';
 import type { Behaviour, Judgement } from './evidence.ts';
 import type { ApprovalOptions } from './options.ts';
 import { REMEMBERED, strengthOf, type Pool, type PoolTag } from './pool.ts';
 import type { JudgedTag, RefusedTag, TagProposal } from './records.ts';
+import { isTag, plainTag } from './tag-shape.ts';
 
 export type RefusalCode =
-  'NOT_A_TAG' | 'DUPLICATE' | 'NO_EVIDENCE' | 'WEAK_EVIDENCE' | 'ONE_TITLE' | 'TOO_GENERAL' | 'BELOW_TOP';
+  | 'NOT_A_TAG'
+  | 'DUPLICATE'
+  | 'NO_EVIDENCE'
+  | 'WEAK_EVIDENCE'
+  | 'PARTLY_SAID'
+  | 'ONE_TITLE'
+  | 'TOO_GENERAL'
+  | 'BELOW_TOP';
 
 /** A credible proposal. */
 export interface Accepted extends JudgedTag {
@@ -51,21 +59,16 @@ export interface ApprovalInput {
 const MOST_PROPOSALS = 200;
 /** Of what is published of a model's inference. */
 const LONGEST_REASON = 300;
-// what no name of a taste has: control characters, markup, addresses, templates
-// eslint-disable-next-line no-control-regex
-const NO_TAG = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff<>{}[\]\\|`]|:\/\/|www\.|@/iu;
-
 /** Judges proposals against what is known of the user. Pure: the pool is read, not changed. */
 export function approve(input: ApprovalInput): Approval {
   const { embedder, pool, behaviour, at, options } = input;
   const credible: Accepted[] = [];
   const refused: RefusedTag[] = [];
-  const taken: { meaning: string; vector: Int8Array | null; tag: string }[] = [];
+  const taken = new Map<string, string>();
 
   for (const proposal of input.proposals.slice(0, MOST_PROPOSALS)) {
     const { group, reason } = proposal;
-    const given = proposal.tag.trim();
-    const vector = proposal.embedding === null ? null : vectorOf(proposal.embedding);
+    const given = plainTag(proposal.tag);
     const meaning = meaningOf(given);
     const blank = {
       tag: given.slice(0, 100),
@@ -81,22 +84,25 @@ export function approve(input: ApprovalInput): Approval {
       refused.push({ ...blank, reason: cut(reason), ...judged, code, why });
     };
 
-    if (meaning === '' || lengthOf(given) > input.tagLength || NO_TAG.test(given)) {
+    if (!isTag(given, input.tagLength)) {
       refuse('NOT_A_TAG', `it is empty, longer than ${input.tagLength} characters, or holds what no tag has`);
       continue;
     }
+    const vector = behaviour.vectorOf(given, proposal.embedding === null ? null : vectorOf(proposal.embedding));
     const known = pool.find(meaning, vector, embedder, options.same);
     const identity = known?.meaning ?? meaning;
-    const twin = taken.find((other) => other.meaning === identity || alike(vector, other.vector, options.same));
+    // one that was refused takes nobody's place by its vector alone, which may be anybody's
+    const twin = taken.get(identity) ?? credible.find((other) => alike(vector, other.vector, options.same))?.tag;
     if (twin !== undefined) {
-      refuse('DUPLICATE', `it means the same as "${twin.tag}"`);
+      refuse('DUPLICATE', `it means the same as "${twin}"`);
       continue;
     }
     const tag = known?.tag ?? given;
-    taken.push({ meaning: identity, vector, tag });
+    taken.set(identity, tag);
 
     const prior = known === undefined ? 0 : strengthOf(known, at, options);
-    const judgement = behaviour.judge(given, vector);
+    // what is shown is what is judged
+    const judgement = behaviour.judge(tag, tag === given ? vector : behaviour.vectorOf(tag, known?.vector ?? null));
     const recency = 2 ** (-(at - judgement.newest) / options.recencyHalfLife);
     const judged: JudgedTag = {
       tag,
@@ -187,7 +193,7 @@ function newTag({ tag, meaning, group, vector }: Accepted, at: number): PoolTag 
 }
 
 function whyNot(prior: number, judgement: Judgement, options: ApprovalOptions): [RefusalCode, string] | null {
-  const { posterior, support, breadth, uncorroborated } = judgement;
+  const { posterior, support, breadth, uncorroborated, unsaid } = judgement;
   if (breadth > options.tooGeneral) {
     return ['TOO_GENERAL', `it fits ${percent(breadth)} of the categories that the user touched`];
   }
@@ -196,6 +202,7 @@ function whyNot(prior: number, judgement: Judgement, options: ApprovalOptions): 
   if (uncorroborated) return ['ONE_TITLE', `only titles of one seller say so, who may write anything into them${past}`];
   if (support === 0)
     return ['NO_EVIDENCE', `nothing that the user searched for, clicked or bought bears it out${past}`];
+  if (unsaid.length > 0) return ['PARTLY_SAID', `nothing that bears it out says "${unsaid.join(' ')}"${past}`];
   return [
     'WEAK_EVIDENCE',
     `what bears it out says ${percent(posterior)}, of ${percent(options.credible)} needed${past}`,

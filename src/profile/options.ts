@@ -14,6 +14,14 @@ export interface ApprovalOptions {
   purchaseWeight: number;
   searchWeight: number;
   clickWeight: number;
+  /** how much of that is left where only the seller says it (title, tags), who may write anything */
+  titleWeight: number;
+  /** words of a title from which on each says less: the more there are, the likelier one fits by accident or on purpose */
+  titleWords: number;
+  /** how many sellers have to say a word that nobody else says */
+  sellers: number;
+  /** the embedder whose vectors in answers are believed where no word says the tag; null: vectors add to words, no more */
+  believedEmbedder: string | null;
   /** behavioural posterior that makes a tag credible whatever its past */
   credible: number;
   /** historical prior that makes a tag credible when its posterior is at least `weak` */
@@ -139,6 +147,10 @@ export const PROFILES_DEFAULTS: ProfilesOptions = {
     purchaseWeight: 0.6,
     searchWeight: 0.6,
     clickWeight: 0.35,
+    titleWeight: 0.7,
+    titleWords: 12,
+    sellers: 2,
+    believedEmbedder: null,
     credible: 0.5,
     trusted: 0.1,
     weak: 0,

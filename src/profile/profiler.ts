@@ -356,7 +356,7 @@ export class Profiler implements Processor<Incoming> {
   #behaviour(user: string, from: number, until: number, embedder: string | null): Behaviour {
     const recent = this.#recent.get(user) ?? new Recent();
     const done = recent.within(from, until, this.#options);
-    return new Behaviour(done, until, this.#catalog, this.#reader, embedder, this.#options.approval);
+    return new Behaviour(done, from, until, this.#catalog, this.#reader, embedder, this.#options.approval);
   }
 
   /** No answer came, or none that could be read: again after a pause, and at last not before a later day. */

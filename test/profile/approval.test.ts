@@ -64,6 +64,15 @@ describe('approval', () => {
     ['te\u200bnt', 'a character that is not seen'],
     ['{{tents}}', 'a template'],
     ['---', 'no words'],
+    ['12', 'a number'],
+    ['tents 🎰', 'a picture'],
+    ['tents $$', 'currency'],
+    ['tents!!', 'punctuation for show'],
+    ['tent.co', 'a host name'],
+    ['&#116;ent', 'an entity'],
+    ['t\u0435nt', 'letters of two scripts that look alike'],
+    ['tent\u0300\u0301\u0302', 'marks piled up'],
+    ['tent\u3164', 'a filler'],
   ])('takes %j for no tag: %s', (tag) => {
     expect(Object.values(codes(approve(input([tag]))))).toEqual(['NOT_A_TAG']);
   });
@@ -86,6 +95,31 @@ describe('approval', () => {
       { items },
     );
     expect(codes(approve(input(['grocery', 'leaf3'], { behaviour })))).toEqual({ grocery: 'TOO_GENERAL' });
+  });
+});
+
+describe("an answer's vectors", () => {
+  const forged = (tag: string, as: string): TagProposal => ({ ...proposal(as), tag });
+  const others = { embedder: 'trained-1', behaviour: behaviourOf(CAMPER, { embedder: 'trained-1' }) };
+
+  test('are not believed where the topology makes its own', () => {
+    expect(approve(input(['tents', 'cat food']))).toEqual(
+      approve(input([forged('tents', 'golf'), forged('cat food', 'camping')])),
+    );
+    expect(codes(approve(input([forged('golf clubs', 'tents')])))).toEqual({ 'golf clubs': 'NO_EVIDENCE' });
+  });
+
+  test('let no refused tag take the place of a true one', () => {
+    const made = approve(input([forged('golf clubs', 'tents'), 'tents'], others));
+    expect(made.tags.map(({ tag }) => tag)).toEqual(['tents']);
+  });
+
+  test('do not lend a tag that has a standing to another text: what is shown is what is judged', () => {
+    const pool = new Pool();
+    const first = input(['tents'], { pool, ...others });
+    remember(first, approve(first));
+    const made = approve(input([forged('cat food', 'tents')], { pool, ...others }));
+    expect(made.tags.map(({ tag, evidence }) => [tag, evidence[0]!.text])).toEqual([['tents', 'Alpine 2 person tent']]);
   });
 });
 

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { wordsOf } from '../../src/inference/words.ts';
+import type { CatalogItem } from '../../src/shop/catalog.ts';
 import { bytesOf } from '../../src/inference/embedder.ts';
-import { behaviourOf, DAY, embedder, item, SHOP, type Did } from './given.ts';
+import { behaviourOf, DAY, embedder, item, options, SHOP, type Did } from './given.ts';
 
 const judge = (tag: string, dids: readonly Did[], rest: Parameters<typeof behaviourOf>[1] = {}) =>
   behaviourOf(dids, rest).judge(tag, embedder.embedNow(tag));
@@ -34,21 +35,35 @@ describe('a tag is borne out', () => {
     expect(twice).toBeLessThan(1);
   });
 
-  test('by the vector that the catalog brings, where words fail', () => {
+  describe('by vectors of an embedder that is not ours', () => {
     const sofa = Int8Array.from({ length: 256 }, (_, i) => (i === 3 ? 127 : 0));
-    const rows = [
-      item('c1', 'Couch, grey', ['x1'], { embedding: bytesOf(sofa), embedder: 'ngram-256-1', seller_id: 'a' }),
-      item('c2', 'Couch, blue', ['x2'], { embedding: bytesOf(sofa), embedder: 'ngram-256-1', seller_id: 'b' }),
+    const couch = (id: string, title: string) =>
+      item(id, title, [id], { embedding: bytesOf(sofa), embedder: 'trained-1', seller_id: `seller ${id}` });
+    const items = [
+      couch('c1', 'Couch, grey'),
+      couch('c2', 'Blue couch'),
+      couch('c3', 'Sofa, red'),
+      couch('c4', 'My sofa'),
     ];
-    const behaviour = behaviourOf(
-      [
-        { buy: 'c1', at: 1 },
-        { buy: 'c2', at: 2 },
-      ],
-      { items: rows },
-    );
-    expect(behaviour.judge('sofa', sofa).evidence.map(({ by }) => by)).toEqual(['embedding', 'embedding']);
-    expect(behaviour.judge('sofa', null).support).toBe(0);
+    const judged = (believedEmbedder: string | null, ...bought: string[]) =>
+      behaviourOf(
+        bought.map((buy, n) => ({ buy, at: n + 1 })),
+        { items, embedder: 'trained-1', approval: { ...options, believedEmbedder } },
+      ).judge('sofa', sofa);
+
+    test('which add to what words say, and say nothing alone: an answer may forge them', () => {
+      expect(judged(null, 'c1', 'c2')).toMatchObject({ posterior: 0, support: 2, unsaid: ['sofa'] });
+      const said = judged(null, 'c3', 'c4').posterior;
+      expect(said).toBeGreaterThan(options.credible);
+      expect(judged(null, 'c1', 'c2', 'c3', 'c4').posterior).toBeGreaterThan(said);
+    });
+
+    test('where words fail, if they are believed, and products of two sellers are near', () => {
+      expect(judged('trained-1', 'c1')).toMatchObject({ posterior: 0, uncorroborated: true });
+      const borne = judged('trained-1', 'c1', 'c2');
+      expect(borne.evidence.map(({ by }) => by)).toEqual(['embedding', 'embedding']);
+      expect(borne.posterior).toBeGreaterThan(options.credible);
+    });
   });
 
   test('by no vector of another embedder', () => {
@@ -79,13 +94,87 @@ describe('a tag is not borne out', () => {
   });
 });
 
-test('titles of two sellers bear each other out', () => {
-  const judged = judge('enamel', [
+test('titles of two sellers bear each other out, and say less than a category does', () => {
+  const mugs = [
     { buy: 'mug', at: 1 },
     { buy: 'mug2', at: 2 },
-  ]);
+  ];
+  const judged = judge('enamel', mugs);
   expect(judged).toMatchObject({ uncorroborated: false, support: 2 });
-  expect(judged.posterior).toBeGreaterThan(0.8);
+  expect(judged.posterior).toBeGreaterThan(options.credible);
+  expect(judged.posterior).toBeLessThan(judge('mugs', mugs).posterior);
+});
+
+describe("a seller's words", () => {
+  const bought = (items: CatalogItem[], tag: string) =>
+    judge(
+      tag,
+      items.map(({ item_id: buy }, n) => ({ buy, at: n + 1 })),
+      { items },
+    );
+  const two = (title: (n: number) => string, more: Partial<CatalogItem> = {}) =>
+    [1, 2].map((n) => item(`i${n}`, title(n), ['toys'], { seller_id: `s${n}`, ...more }));
+
+  test("that are a copy of another's are one voice", () => {
+    expect(
+      bought(
+        two((n) => `gold for you ${n}`),
+        'gold',
+      ),
+    ).toMatchObject({ uncorroborated: true, posterior: 0 });
+    expect(
+      bought(
+        two((n) => ['gold for you', 'my gold mine'][n - 1]!),
+        'gold',
+      ).uncorroborated,
+    ).toBe(false);
+  });
+
+  test('say little in a title of dozens', () => {
+    const many = (n: number) => Array.from({ length: 30 }, (_, i) => `gold${n}${i}`).join(' ');
+    expect(
+      bought(
+        two((n) => `gold ${many(n)}`),
+        'gold',
+      ).support,
+    ).toBe(0);
+  });
+
+  test("are its tags and a brand without an id too; a brand with one is the shop's", () => {
+    const [one] = two(() => 'car');
+    expect(bought([{ ...one!, tags: ['gold'] }], 'gold')).toMatchObject({ uncorroborated: true });
+    expect(bought([{ ...one!, brand_name: 'gold' }], 'gold')).toMatchObject({ uncorroborated: true });
+    expect(bought([{ ...one!, brand_name: 'gold', brand_id: 'b1' }], 'gold').posterior).toBeCloseTo(0.6);
+  });
+
+  test('of nobody known are of one author', () => {
+    const items = two((n) => ['gold for you', 'my gold mine'][n - 1]!, { seller_id: null });
+    expect(bought(items, 'gold')).toMatchObject({ uncorroborated: true });
+  });
+});
+
+describe('every word of a tag is to be said', () => {
+  test.each([
+    ['no cat food', ['no']],
+    ['cat food scam', ['scam']],
+    ['cats pets gold', ['gold']],
+  ])('%s', (tag, unsaid) => {
+    expect(judge(tag, [{ buy: 'kibble', at: DAY }])).toMatchObject({ posterior: 0, unsaid });
+  });
+
+  test('in Chinese by every character', () => {
+    const did = [{ search: '露营装备', at: DAY }];
+    expect(judge('露營裝備', did).unsaid).toEqual([]);
+    expect(judge('不露營裝備', did)).toMatchObject({ posterior: 0, unsaid: ['不'] });
+  });
+
+  test('by what bears it out, not by anything that was touched', () => {
+    const did = [
+      { buy: 'kibble', at: DAY },
+      { buy: 'tent', at: DAY },
+    ];
+    expect(judge('cat food tents', did).unsaid).toEqual(['tent']);
+  });
 });
 
 test('breadth is the share of the categories touched, once there are eight', () => {

@@ -26,8 +26,16 @@ export const item = (item_id: string, title: string, path: string[], more: Parti
 });
 
 export const SHOP: CatalogItem[] = [
-  item('tent', 'Alpine 2 person tent', ['outdoor', 'camping', 'tents'], { seller_id: 's1', brand_name: 'Hilla' }),
-  item('stove', 'Gas stove for hikers', ['outdoor', 'camping', 'stoves'], { seller_id: 's2', brand_name: 'Hilla' }),
+  item('tent', 'Alpine 2 person tent', ['outdoor', 'camping', 'tents'], {
+    seller_id: 's1',
+    brand_id: 'hilla',
+    brand_name: 'Hilla',
+  }),
+  item('stove', 'Gas stove for hikers', ['outdoor', 'camping', 'stoves'], {
+    seller_id: 's2',
+    brand_id: 'hilla',
+    brand_name: 'Hilla',
+  }),
   item('kibble', 'Crunchy kibble, 2 kg', ['pets', 'cats', 'cat food'], { seller_id: 's3' }),
   item('novel', 'A long novel', ['books', 'fiction'], { seller_id: 's4' }),
   item('mug', 'Blue enamel mug', ['kitchen', 'mugs'], { seller_id: 's1' }),
@@ -66,11 +74,19 @@ export function recentOf(dids: readonly Did[], items: readonly CatalogItem[] = S
 
 export function behaviourOf(
   dids: readonly Did[],
-  { items = SHOP, from = 0, until = 28 * DAY, kind = 'ngram' as 'ngram' | 'none', approval = options } = {},
+  {
+    items = SHOP,
+    from = 0,
+    until = 28 * DAY,
+    kind = 'ngram' as 'ngram' | 'none',
+    approval = options,
+    /** what made the tags' vectors; else the reader's */
+    embedder = undefined as string | undefined,
+  } = {},
 ): Behaviour {
   const { reader, catalog } = shop(items, kind);
   const done = recentOf(dids, items).within(from, until, PROFILES_DEFAULTS);
-  return new Behaviour(done, until, catalog, reader, reader.embedder, approval);
+  return new Behaviour(done, from, until, catalog, reader, embedder ?? reader.embedder, approval);
 }
 
 export const proposal = (tag: string, group: TagGroup = 'category', reason: string | null = null): TagProposal => ({
