@@ -3,6 +3,7 @@
  * An attack adds items, behaviour and what a lying answer says; it has succeeded where a tag of its own is credible.
  */
 import { bytesOf } from '../../src/inference/embedder.ts';
+import { PROFILES_DEFAULTS } from '../../src/profile/options.ts';
 import { approve, remember } from '../../src/profile/approval.ts';
 import { Behaviour } from '../../src/profile/evidence.ts';
 import { Pool } from '../../src/profile/pool.ts';
