@@ -96,7 +96,7 @@ export class Profiler implements Processor<Incoming> {
     if (kind === 'tick') return this.#tick();
     const asking = this.#asking.get(key);
     if (asking === undefined) return;
-    if (kind === 'due' && asking.dueAt === due) this.#due(key, asking);
+    if (kind === 'due' && asking.dueAt === due) this.#overdue(key, asking);
     else if (kind === 'deadline' && asking.pending?.expiresAt === due) this.#missed(key, asking, 'deadline');
     else if (kind === 'retry' && asking.pending?.retryAt === due) this.#ask(key, asking, asking.pending);
     else if (kind === 'forget' && asking.forgetAt === due) this.#outlive(key, asking);
@@ -106,7 +106,7 @@ export class Profiler implements Processor<Incoming> {
     const asking = this.#asking.get(user) ?? newAsking();
     const time = event.event_time;
     if (time <= asking.erasedUntil) return this.#context.count('erased_events');
-    if (isDue(asking, time)) {
+    if (isDue(asking, time) && asking.pending === null) {
       // the timer fires after the micro-batch: what is asked must not hang on how much of the log that holds
       this.#context.timers.cancel({ kind: 'due', key: user, due: asking.dueAt, clock: 'event' });
       this.#due(user, asking);
@@ -118,7 +118,7 @@ export class Profiler implements Processor<Incoming> {
       this.#context.timers.set({ kind: 'forget', key: user, due: asking.forgetAt, clock: 'event' });
       changed = true;
     }
-    if (asking.dueAt === 0 && asking.pending === null && time >= this.#notBefore(asking)) {
+    if (asking.dueAt === 0 && time >= this.#notBefore(asking)) {
       const { buckets, spread } = this.#options;
       asking.dueAt = turnOf(bucketOf(user, buckets), time, spread, buckets);
       this.#context.timers.set({ kind: 'due', key: user, due: asking.dueAt, clock: 'event' });
@@ -150,16 +150,24 @@ export class Profiler implements Processor<Incoming> {
     if (!changed) return false;
     // what a request is asked about is needed when the due timer fires, which may be later in the log, and when its answer
     // comes: else the profile would hang on where a batch was cut and on how long a model takes
-    const askedAt = asking.pending?.askedAt ?? (asking.dueAt || Infinity);
-    const since = Math.min(asking.newest, askedAt);
-    const lost = recent.trim(since - this.#options.window, this.#options, askedAt);
+    const held = [asking.pending?.askedAt ?? 0, asking.dueAt].filter((at) => at > 0);
+    const floor = Math.min(asking.newest, ...held) - this.#options.window;
+    const lost = recent.trim(floor, this.#options, held);
     if (lost > 0) this.#context.count('behaviours_dropped', lost);
     this.#recent.put(user, recent);
     return true;
   }
 
-  #notBefore({ refreshedAt, notBefore }: Asking): number {
-    return Math.max(refreshedAt === 0 ? 0 : refreshedAt + this.#options.refreshAfter, notBefore);
+  /** A request that is out counts as if it were answered: when the next is due must not hang on when that comes. */
+  #notBefore({ refreshedAt, notBefore, pending }: Asking): number {
+    const last = pending?.askedAt ?? refreshedAt;
+    return Math.max(last === 0 ? 0 : last + this.#options.refreshAfter, notBefore);
+  }
+
+  /** Asks about a user whose turn has come, unless a request is out still: then its end comes back here. */
+  #overdue(user: string, asking: Asking): void {
+    const streamTime = Math.max(this.#context.streamTime(), asking.newest);
+    if (asking.pending === null && asking.dueAt !== 0 && asking.dueAt <= streamTime) this.#due(user, asking);
   }
 
   #due(user: string, asking: Asking): void {
@@ -238,6 +246,7 @@ export class Profiler implements Processor<Incoming> {
     this.#pools.put(user, pool);
     this.#asking.put(user, asking);
     if (kind === 'short_term') this.#askLongTerm(user, asking, pool, pending.askedAt);
+    this.#overdue(user, asking);
   }
 
   #shortTerm(user: string, asking: Asking, pool: Pool, at: number, answer: ProfileProposals): void {
@@ -378,6 +387,7 @@ export class Profiler implements Processor<Incoming> {
       this.#context.count('profile_requests_given_up', 1, { kind: pending.kind });
     }
     this.#asking.put(user, asking);
+    this.#overdue(user, asking);
   }
 
   /** The forget timer: the user is gone, or was here since. */

@@ -71,23 +71,22 @@ export class Recent {
   }
 
   /**
-   * Lets go of what is older than `floor`, and of the oldest beyond the bounds; but for what `within` an `until` would give,
-   * which a request that is still open was asked about. Returns how many the bounds cost.
+   * Lets go of what is older than `floor`, and of the oldest beyond the bounds; but for what `within` one of the times `held`
+   * would give, which a request is about. Returns how many the bounds cost.
    */
-  trim(floor: number, bounds: Bounds, until = Infinity): number {
+  trim(floor: number, bounds: Bounds, held: readonly number[] = []): number {
     let old = 0;
     while (old < this.searches.length && this.searches[old]!.time < floor) old++;
-    const open = this.searches.findLastIndex(({ time }) => time <= until) + 1;
-    const first = Math.max(Math.min(open, this.searches.length) - bounds.searches, old);
-    const lostSearches = first - old;
+    const ends = [Infinity, ...held];
+    const known = ends.map((end) => this.searches.findLastIndex(({ time }) => time <= end) + 1);
+    const first = Math.max(Math.min(...known) - bounds.searches, old);
     this.searches.splice(0, first);
     for (const [item, product] of this.products) if (newestOf(product) < floor) this.products.delete(item);
-    if (this.products.size <= bounds.products) return lostSearches;
-    const kept = new Set(this.#newest(Infinity, bounds.products));
-    if (until !== Infinity) for (const product of this.#newest(until, bounds.products)) kept.add(product);
+    if (this.products.size <= bounds.products) return first - old;
+    const kept = new Set(ends.flatMap((end) => this.#newest(end, bounds.products)));
     const lost = this.products.size - kept.size;
     for (const product of this.products.values()) if (!kept.has(product)) this.products.delete(product.item);
-    return lostSearches + lost;
+    return first - old + lost;
   }
 
   /**

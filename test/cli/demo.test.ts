@@ -45,6 +45,26 @@ it(
     expect(profile.stdout).toMatch(/^ {6}bought 2017-\d\d-\d\d: '.+', 1\.00 by its category, tags or brand/m);
     expect(profile.stdout).toMatch(/^long-term profile of /m);
 
+    // the live job gives what a replay of the file does, to the last figure
+    const output = join(folder, 'profiles.ndjson');
+    const files = ['--input', 'events.ndjson.gz', '--catalog', 'catalog.ndjson.gz', '--users', 'users.ndjson'];
+    const paths = files.map((word) => (word.startsWith('--') ? word : join(data, word)));
+    expect((await seral(['replay', 'profiles', ...paths, '--output', output])).code).toBe(0);
+    const rows = (await readFile(output, 'utf8'))
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    for (const user of ['h993', 'h588', 'h1015']) {
+      const live = await seral(['explain', user, '--only', 'profile', '--format', 'json'], env);
+      const replayed = rows.filter(({ profile }) => profile.user_id === user).map(({ profile }) => profile);
+      const said = live.stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+      expect(replayed).toHaveLength(2);
+      for (const profile of said) expect(replayed).toContainEqual(profile);
+    }
+
     const nobody = await seral(['explain', 'nobody'], env);
     expect(nobody.stdout).toContain('no profile of nobody');
   },

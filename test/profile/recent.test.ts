@@ -84,7 +84,7 @@ describe('what a user did lately', () => {
             if (kind === 'search') recent.search(time, what);
             else recent.touch(kind, time, facts(what));
             // as the topology does: what an open request is about is held
-            recent.trim(Math.min(time, until) - 10, bounds, early || time > until ? until : Infinity);
+            recent.trim(Math.min(time, until) - 10, bounds, early || time > until ? [until] : []);
           }
           return contents(new Recent(...windowOf(recent, until, bounds)));
         };

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { PROFILES_DEFAULTS, type ProfilesOptions } from '../../src/profile/options.ts';
 import type { LongTermProfile, ProfileProposals, ProfileRequest, ShortTermProfile } from '../../src/profile/records.ts';
@@ -456,4 +457,58 @@ test('a user without events for userTtl is forgotten, in the store and in what i
   expect(shop.driver.store('asking').has('ann')).toBe(false);
   expect(shop.driver.store('pool').has('ann')).toBe(false);
   expect(shop.shortTerm()).toEqual([null]);
+});
+
+/** What users do on days of two months, a few minutes apart. */
+const deed = fc.record({
+  user: fc.constantFrom('ann', 'bob', 'cid'),
+  type: fc.constantFrom<EventType>('visit', 'search', 'click', 'purchase', 'purchase'),
+  item: fc.constantFrom(...SHOP.map(({ item_id }) => item_id)),
+  minute: fc.integer({ min: 0, max: 60 * 24 * 60 }),
+});
+
+test('profiles hang on the log alone: not on where batches are cut, nor on how late an answer comes', () => {
+  const tags = ['tents', 'camping', 'cat food', 'mugs', 'fiction', 'golf clubs'];
+  fc.assert(
+    fc.property(
+      fc.array(deed, { minLength: 20, maxLength: 120 }),
+      fc.array(fc.record({ days: fc.integer({ min: 0, max: 4 }), wait: fc.nat({ max: 1 }) }), { minLength: 1 }),
+      (deeds, cuts) => {
+        const log = [...deeds].sort((a, b) => a.minute - b.minute);
+        const run = (pieces: readonly { days: number; wait: number }[]) => {
+          const shop = new Shop({ fewestBehaviours: 2 });
+          const said = new Map<string, unknown>();
+          let late: ProfileRequest[] = [];
+          const answer = (wait: number): void => {
+            const now = late;
+            late = [];
+            for (const request of [...now, ...(wait === 0 ? shop.requests() : [])]) shop.answer(request, tags);
+            if (wait === 1) late = shop.requests();
+            else for (const request of shop.requests()) shop.answer(request, tags);
+            for (const { value } of shop.driver.read<ShortTermProfile>('short-term')) said.set(value.request_id, value);
+          };
+          let n = 0;
+          for (let piece = 0; n < log.length; piece++) {
+            const { days, wait } = pieces[piece % pieces.length]!;
+            const until = log[n]!.minute + days * 24 * 60;
+            const batch = [];
+            for (; n < log.length && log[n]!.minute <= until; n++) {
+              const { user, type, item, minute } = log[n]!;
+              const value = shop.made(user, type, NOW + minute * MINUTE, type === 'search' ? [] : [item], item);
+              batch.push({ source: 'events', key: user, value });
+            }
+            shop.driver.pipeAll(batch);
+            answer(wait);
+          }
+          // the turns of the last days, and the last answers
+          shop.pass(NOW + 70 * DAY);
+          answer(0);
+          answer(0);
+          return said;
+        };
+        expect(run(cuts)).toEqual(run([{ days: 0, wait: 0 }]));
+      },
+    ),
+    { numRuns: 60 },
+  );
 });
