@@ -70,7 +70,7 @@ export class Profiler implements Processor<Incoming> {
 
   timerKeys(timer: Timer, want: Want): void {
     if (timer.kind === 'tick') {
-      for (const user of this.#waiting.wantToCall(this.#context.now(), want)) this.#wantAll(user, want);
+      for (const user of this.#waiting.wantToCall(timer.due, this.#context.now(), want)) this.#wantAll(user, want);
       return;
     }
     this.#wantAll(timer.key, want);
@@ -215,7 +215,7 @@ export class Profiler implements Processor<Incoming> {
   }
 
   #tick(): void {
-    for (const user of this.#waiting.call(this.#context.now())) {
+    for (const user of this.#waiting.call()) {
       const asking = this.#asking.get(user);
       // the user may have been forgotten, or the place be of an older line
       if (asking?.pending?.place == null) continue;

@@ -46,7 +46,10 @@ export class Waiting {
   readonly #rate: number | null;
   /** ms: a minute, or so many that there is a request in each */
   readonly #period: number;
-  /** What `wantToCall` has named, for `call`, between which the clock goes on: so many requests, pieces up to these. */
+  /** The tick that `wantToCall` was asked about last, and the clock then. */
+  #tick = 0;
+  #now = 0;
+  /** What it has named, for `call`: so many requests, pieces up to these. */
   #limit = 0;
   #named: number[] = [];
 
@@ -76,8 +79,16 @@ export class Waiting {
     want('waiting', nameOf(lane, piece));
   }
 
-  /** Names what `call` reads, and returns the users whose turn may come as far as they are known. */
-  wantToCall(now: number, want: Want): string[] {
+  /**
+   * Names what `call` reads, and returns the users whose turn may come as far as they are known. However often it is asked
+   * about one tick, the clock stands at the first time: with each second that a read takes it would name more users.
+   */
+  wantToCall(tick: number, clock: number, want: Want): string[] {
+    if (this.#tick !== tick) {
+      this.#tick = tick;
+      this.#now = clock;
+    }
+    const now = this.#now;
     want('budget', KEY);
     const budget = this.#budgets.peek(KEY);
     this.#named = [];
@@ -134,8 +145,10 @@ export class Waiting {
     this.#budgets.put(KEY, budget);
   }
 
-  /** Whose turn has come: as many as the budget has by now. */
-  call(now: number): string[] {
+  /** Whose turn has come with the tick that `wantToCall` was asked about. */
+  call(): string[] {
+    const now = this.#now;
+    this.#tick = 0;
     const budget = this.#budgets.get(KEY);
     if (budget === undefined) return [];
     const called: string[] = [];
@@ -176,7 +189,9 @@ export class Waiting {
     if (this.#rate === null) return Infinity;
     const second = Math.floor((now % this.#period) / SECOND);
     const allowed = Math.floor((this.#rate * (second + 1) * SECOND) / this.#period);
-    return Math.max(period === Math.floor(now / this.#period) ? allowed - used : allowed, 0);
+    const current = Math.floor(now / this.#period);
+    // a tick may stand before the end of a period in which others have spent of the next already
+    return current < period ? 0 : Math.max(current === period ? allowed - used : allowed, 0);
   }
 
   #take(budget: Budget, now: number): void {

@@ -70,9 +70,11 @@ class Line {
   }
 
   call(): string[] {
+    let rounds = 0;
     return this.#step(
-      (want) => this.waiting.wantToCall(this.now, want),
-      () => this.waiting.call(this.now),
+      // the clock goes on while what is named is read
+      (want) => this.waiting.wantToCall(this.now + 1, this.now + 700 * rounds++, want),
+      () => this.waiting.call(),
     );
   }
 }
