@@ -5,12 +5,11 @@
  * stay behind in the old partition.
  */
 import type { TopicDescription, TopicSpec } from '../log/port.ts';
-import { namesOf, requiredTopics } from '../stream/names.ts';
+import { namesOf, requestNamesOf, requiredTopics } from '../stream/names.ts';
 import type { Topology } from '../stream/topology.ts';
-import { PROFILE_ANSWERS } from '../profile/worker-settings.ts';
 import type { Config } from './config.ts';
 import { formatDuration } from './units.ts';
-import { deadLettersOf, WORKERS } from './workers.ts';
+import { askerOf, WORKERS } from './workers.ts';
 
 export interface PlannedTopic {
   spec: TopicSpec;
@@ -29,16 +28,16 @@ export function wantedTopics(topologies: readonly Topology[], config: Config): T
     ...(replication === null ? {} : { replication }),
     retentionMs: retention,
   });
-  return [...topics, ...workerTopics(topologies, topics)];
+  return [...topics, ...workerTopics(topologies, topics, config)];
 }
 
 /** The dead letters of the workers that answer the topologies' requests: kept as the topologies' own are. */
-function workerTopics(topologies: readonly Topology[], topics: readonly TopicSpec[]): TopicSpec[] {
-  return WORKERS.flatMap(({ name, requests }) => {
-    const asking = topologies.find(({ sinks }) => sinks.some(({ topic }) => topic === requests.topic));
-    if (asking === undefined) return [];
-    const theirs = topics.find(({ topic }) => topic === `${asking.name}.dlq`)!;
-    return [{ ...theirs, topic: deadLettersOf(name) }];
+function workerTopics(topologies: readonly Topology[], topics: readonly TopicSpec[], { app }: Config): TopicSpec[] {
+  return WORKERS.flatMap((worker) => {
+    const asker = askerOf(worker, topologies);
+    if (asker === undefined) return [];
+    const theirs = topics.find(({ topic }) => topic === namesOf(asker.name, { app }).deadLetters)!;
+    return [{ ...theirs, topic: requestNamesOf(worker.name, { app }).deadLetters }];
   });
 }
 
@@ -54,7 +53,7 @@ export function rolesOf(all: readonly Topology[], config: Config): Roles {
   const foreign = new Set<string>();
   const tables = new Set<string>();
   // by no topology, but by our workers and commands
-  const written = new Set<string>([PROFILE_ANSWERS.topic, 'erasure.requests']);
+  const written = new Set<string>([...WORKERS.map(({ answers }) => answers.topic), 'erasure.requests']);
   const sources = new Set<string>();
   for (const topology of all) {
     const names = namesOf(topology.name, { app: config.app });

@@ -11,7 +11,9 @@ import type { LogAdmin, OpenTransaction, TopicPartition, TransactionDescription 
 import { namesOf, requiredTopics } from '../stream/names.ts';
 import type { Topology } from '../stream/topology.ts';
 import { replayedTopic } from './dead-letters.ts';
+import { jobsOf } from './jobs.ts';
 import { plain } from './words.ts';
+import { workersOf } from './workers.ts';
 
 /** A coordinator looks every ten seconds for what is over its time-out. */
 export const MARGIN_MS = 15_000;
@@ -51,13 +53,16 @@ export interface Ours {
 }
 
 export function oursOf(topologies: readonly Topology[], app: string): Ours {
-  const starts = topologies.map(({ name }) => `${namesOf(name, { app }).group}-`);
-  const replays = new Set(topologies.map(({ name }) => replayedTopic(namesOf(name, { app }).deadLetters)));
-  const topics = requiredTopics(topologies, { app, partitions: 1 }).map(({ topic }) => topic);
-  const own = new Set([...topics, ...replays]);
-  const written = new Set(
-    topologies.flatMap(({ name, sinks }) => sinks.map((sink) => namesOf(name, { app }).sink(sink))),
-  );
+  const jobs = jobsOf(topologies, app);
+  const starts = jobs.map(({ group }) => `${group}-`);
+  const replays = new Set(jobs.map(({ deadLetters }) => replayedTopic(deadLetters)));
+  const required = requiredTopics(topologies, { app, partitions: 1 }).map(({ topic }) => topic);
+  const topics = [...new Set([...required, ...jobs.map(({ deadLetters }) => deadLetters), ...replays])];
+  const own = new Set(topics);
+  const written = new Set([
+    ...topologies.flatMap(({ name, sinks }) => sinks.map((sink) => namesOf(name, { app }).sink(sink))),
+    ...workersOf(topologies).map(({ answers }) => answers.topic),
+  ]);
   for (const { name, sources, tables } of topologies) {
     const read = [...sources.map((source) => namesOf(name, { app }).source(source)), ...tables.map((t) => t.topic)];
     for (const topic of read) if (!written.has(topic)) own.delete(topic);
@@ -65,9 +70,9 @@ export function oursOf(topologies: readonly Topology[], app: string): Ours {
   return {
     isOurs: (id) =>
       replays.has(id) || starts.some((start) => id.startsWith(start) && /^\d+$/.test(id.slice(start.length))),
-    topics: [...new Set([...topics, ...replays])],
+    topics,
     own,
-    groups: topologies.map(({ name }) => namesOf(name, { app }).group),
+    groups: jobs.map(({ group }) => group),
   };
 }
 

@@ -1,5 +1,6 @@
 /** The workers that answer the requests of topologies. */
-import { PROFILE_REQUESTS, PROFILE_WORKER } from '../profile/worker-settings.ts';
+import { PROFILE_ANSWERS, PROFILE_REQUESTS, PROFILE_WORKER } from '../profile/worker-settings.ts';
+import type { Topology } from '../stream/topology.ts';
 
 export interface WorkerEntry {
   /** of `seral worker` */
@@ -7,10 +8,17 @@ export interface WorkerEntry {
   /** part of the names of its group, its transactions and its dead letters */
   name: string;
   requests: { topic: string; schema: string };
+  answers: { topic: string; schema: string };
 }
 
 export const WORKERS: readonly WorkerEntry[] = [
-  { command: 'profile', name: PROFILE_WORKER, requests: PROFILE_REQUESTS },
+  { command: 'profile', name: PROFILE_WORKER, requests: PROFILE_REQUESTS, answers: PROFILE_ANSWERS },
 ];
 
-export const deadLettersOf = (worker: string): string => `${worker}.dlq`;
+/** The one of the topologies whose requests it answers. */
+export const askerOf = ({ requests }: WorkerEntry, topologies: readonly Topology[]): Topology | undefined =>
+  topologies.find(({ sinks }) => sinks.some(({ topic }) => topic === requests.topic));
+
+/** Those that answer one of the topologies. */
+export const workersOf = (topologies: readonly Topology[]): WorkerEntry[] =>
+  WORKERS.filter((worker) => askerOf(worker, topologies) !== undefined);

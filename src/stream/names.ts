@@ -1,5 +1,5 @@
 /**
- * Every name that a running topology owns outside this process. They are derived from names in the code, so that a
+ * Every name that a running topology, or a worker that answers requests, owns outside this process. They are derived from names in the code, so that a
  * restart, another machine and a dashboard all find the same ones. A replay has an application id and a suffix of its
  * own: it reads the same sources and tables, and touches nothing of the live job.
  */
@@ -41,6 +41,15 @@ export function namesOf(topology: string, { app, suffix = '' }: NameOptions): Na
     folder: (partition) => `${base}${suffix}/${partition}`,
   };
 }
+
+export type RequestNames = Pick<Names, 'group' | 'transactionalId' | 'deadLetters'>;
+
+/** Of a worker that answers requests. */
+export const requestNamesOf = (worker: string, { app }: { app: string }): RequestNames => ({
+  group: `${app}-${worker}`,
+  transactionalId: (partition) => `${app}-${worker}-${partition}`,
+  deadLetters: `${worker}.dlq`,
+});
 
 export interface TopicOptions extends NameOptions {
   partitions: number;

@@ -16,6 +16,7 @@ import type { GroupAssignment, GroupConsumer, Log, LogAdmin, TopicPartition } fr
 import type { Serde, Serdes } from '../log/serde.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
+import { requestNamesOf, type RequestNames } from './names.ts';
 import { compileOptions, type CompiledOptions, type RuntimeOptions } from './options.ts';
 import { patiently } from './patience.ts';
 import { RequestLane } from './request-lane.ts';
@@ -46,19 +47,6 @@ export interface RequestWorkerOptions<Q, A> {
   /** A partition has failed for good, or the consumer has died. Told once; the owner stops the worker. */
   onFatal: (error: Error) => void;
 }
-
-export interface RequestNames {
-  group: string;
-  transactionalId(partition: number): string;
-  deadLetters: string;
-}
-
-/** The names that a worker owns outside this process. */
-export const requestNames = (name: string, app: string): RequestNames => ({
-  group: `${app}-${name}`,
-  transactionalId: (partition) => `${app}-${name}-${partition}`,
-  deadLetters: `${name}.dlq`,
-});
 
 const ENDS_EVERY_MS = 5000;
 /** A slow request holds the position up: so many times the concurrency may be begun behind it. */
@@ -91,7 +79,7 @@ export class RequestWorker<Q, A> {
     if (problems.length > 0) throw new ConfigError(problems);
     this.#given = given;
     this.#options = options;
-    this.#names = requestNames(given.name, options.app);
+    this.#names = requestNamesOf(given.name, options);
     this.#clock = { now: given.now, checkNow: given.now, random: given.random, elapsed: () => performance.now() };
     this.#admin = given.log.admin();
     setMaxListeners(0, this.#stop.signal);

@@ -145,4 +145,16 @@ it("makes the worker's dead letters with the topics of the topology that asks it
   );
   expect(planned.every(({ action }) => action === 'create')).toBe(true);
   expect(rolesOf([topology], config({})).ours.has('profile-worker.dlq')).toBe(true);
+  const found = (changes: object) =>
+    planTopics(
+      [letters!],
+      [{ ...letters!, config: letters!.config ?? {}, ...changes }],
+      rolesOf([topology], config({})),
+    );
+  expect(found({})).toMatchObject([{ action: 'keep' }]);
+  expect(found({ partitions: letters!.partitions + 1 })).toMatchObject([{ action: 'refuse' }]);
+  const change = { 'retention.ms': letters!.config!['retention.ms'] };
+  expect(found({ config: { ...letters!.config, 'retention.ms': '1000' } })).toMatchObject([
+    { action: 'change', change },
+  ]);
 });

@@ -86,6 +86,7 @@ describeWithKafka('seral transactions', { timeout: 300_000 }, () => {
   it('aborts by the coordinator what a killed process left open, once its time is over, or by force', async () => {
     await killedWith('hung-labels-0', 1000, LABELS);
     await killedWith('hung-metrics-0', 600_000, 'metrics.daily');
+    await killedWith('hung-profile-worker-0', 600_000, 'profile.proposals');
     await write(LABELS, 'behind it');
     expect(await read(LABELS)).toEqual([]);
     const held = { topic: LABELS, partition: 0, from: 0, waiting: 2 };
@@ -96,16 +97,19 @@ describeWithKafka('seral transactions', { timeout: 300_000 }, () => {
     const { stdout } = await seral(['transactions', 'list'], env);
     expect(stdout).toMatch(/^hung-labels-0 +Ongoing .* overdue +serendipity\.labels\/0 from 0 \(2 waiting\)$/m);
     expect(stdout).toMatch(/^hung-metrics-0 +Ongoing /m);
+    expect(stdout).toMatch(/^hung-profile-worker-0 +Ongoing .* profile\.proposals\/0 from 0 \(1 waiting\)$/m);
 
     // nobody is there to be asked
     expect(await abort('--hanging')).toMatchObject({ code: 2 });
     expect(await abort('--hanging', '--yes')).toMatchObject({ code: 0, stdout: expect.stringMatching(/1 aborted, 0/) });
     await eventually(async () => expect(await read(LABELS)).toEqual(['behind it']));
 
-    const left = await abort('hung-metrics-0', '--yes');
+    const left = await abort('hung-metrics-0', 'hung-profile-worker-0', '--yes');
     expect(left).toMatchObject({ code: 1, stdout: expect.stringContaining('its task may be running') });
-    expect(await abort('hung-metrics-0', '--yes', '--force')).toMatchObject({ code: 0 });
-    await eventually(async () => expect(await admin.openTransactions(['metrics.daily'])).toEqual([]));
+    const forced = await abort('hung-metrics-0', 'hung-profile-worker-0', '--yes', '--force');
+    expect(forced).toMatchObject({ code: 0, stdout: expect.stringContaining('2 aborted') });
+    const topics = ['metrics.daily', 'profile.proposals'];
+    await eventually(async () => expect(await admin.openTransactions(topics)).toEqual([]));
   });
 
   it('aborts on its partition what no coordinator knows of', async () => {

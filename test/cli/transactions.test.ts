@@ -12,7 +12,8 @@ import {
 } from '../../src/cli/transactions.ts';
 import type { LogAdmin, OpenTransaction, TransactionDescription } from '../../src/log/port.ts';
 
-const ours = oursOf(buildTopologies([], compileConfig(null, {}).config), 'seral');
+const { config } = compileConfig(null, {});
+const ours = oursOf(buildTopologies([], config), 'seral');
 const at = { topic: 'serendipity.labels', partition: 0 };
 
 const described = (changes: Partial<TransactionDescription> = {}): TransactionDescription => ({
@@ -98,10 +99,34 @@ describe('an abort', () => {
 });
 
 it('knows the ids of the application from those of another whose name begins alike', () => {
-  for (const id of ['seral-labels-0', 'seral-metrics-11', 'labels.dlq.replayed']) expect(ours.isOurs(id)).toBe(true);
-  for (const id of ['seral-labels-x-0', 'seral-eu-labels-0', 'seral-labels-', 'other', 'seral-labels-1b']) {
+  const worker = ['seral-profile-worker-0', 'profile-worker.dlq.replayed'];
+  for (const id of ['seral-labels-0', 'seral-metrics-11', 'labels.dlq.replayed', ...worker]) {
+    expect(ours.isOurs(id)).toBe(true);
+  }
+  for (const id of [
+    'seral-labels-x-0',
+    'seral-eu-labels-0',
+    'seral-labels-',
+    'other',
+    'seral-labels-1b',
+    'seral-profile-0',
+  ]) {
     expect(ours.isOurs(id)).toBe(false);
   }
+});
+
+it('has what a worker writes and reads, with the topology that asks it', () => {
+  const written = ['profile.refresh-requests', 'profile.proposals', 'profile-worker.dlq'];
+  expect(ours.topics).toEqual(expect.arrayContaining(written));
+  for (const topic of written) expect(ours.own.has(topic)).toBe(true);
+  expect(ours.groups).toContain('seral-profile-worker');
+
+  const profiles = oursOf(buildTopologies(['profiles'], config), 'seral');
+  expect(profiles.groups).toEqual(['seral-profiles', 'seral-profile-worker']);
+  const labels = oursOf(buildTopologies(['labels'], config), 'seral');
+  expect(labels.groups).toEqual(['seral-labels']);
+  expect(labels.isOurs('seral-profile-worker-0')).toBe(false);
+  expect(labels.topics.filter((topic) => topic.startsWith('profile'))).toEqual([]);
 });
 
 describe('an orphan', () => {

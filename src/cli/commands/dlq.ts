@@ -146,14 +146,15 @@ interface TopologyAt {
 }
 
 async function topologyAt(name: string, config: Config): Promise<TopologyAt> {
-  const { deadLettersOf, WORKERS } = await import('../workers.ts');
+  const { WORKERS } = await import('../workers.ts');
+  const { namesOf, requestNamesOf } = await import('../../stream/names.ts');
   const worker = WORKERS.find((one) => one.name === name);
   if (worker !== undefined) {
     const { topic, schema } = worker.requests;
-    return { topic: deadLettersOf(name), schemaOf: (asked) => (asked === topic ? schema : undefined) };
+    const { deadLetters } = requestNamesOf(name, { app: config.app });
+    return { topic: deadLetters, schemaOf: (asked) => (asked === topic ? schema : undefined) };
   }
   const { buildTopology } = await import('../topologies.ts');
-  const { namesOf } = await import('../../stream/names.ts');
   const { name: topology, sources } = buildTopology(name, config);
   const names = namesOf(topology, { app: config.app });
   return {

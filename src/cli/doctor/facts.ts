@@ -6,6 +6,7 @@ import { messageOf, SeralError } from '../../errors.ts';
 import type { SubjectCheck } from '../../log/registry/subjects.ts';
 import type { BrokerDescription, GroupDescription, TopicDescription } from '../../log/port.ts';
 import type { Config } from '../config.ts';
+import type { Job } from '../jobs.ts';
 import type { PlannedTopic } from '../topic-plan.ts';
 import type { TransactionRow } from '../transactions.ts';
 
@@ -58,15 +59,13 @@ export interface PartitionFacts {
 }
 
 export interface GroupFacts {
-  topology: string;
-  group: string;
+  job: Job;
   description: GroupDescription;
   partitions: PartitionFacts[];
 }
 
 export interface DeadLetterFacts {
-  topology: string;
-  topic: string;
+  job: Job;
   kept: number;
   lastHour: number;
   lastDay: number;

@@ -6,6 +6,7 @@ import { namesOf } from '../../stream/names.ts';
 import type { Topology } from '../../stream/topology.ts';
 import { compileConfig, type Config } from '../config.ts';
 import { fileProblems, openLog, registryOptions } from '../environment.ts';
+import { jobsOf, type Job } from '../jobs.ts';
 import { planTopics, rolesOf, wantedTopics } from '../topic-plan.ts';
 import { buildTopologies, topicSchemas } from '../topologies.ts';
 import { gatherTransactions, judgeTransactions, oursOf } from '../transactions.ts';
@@ -99,12 +100,13 @@ async function askLog(
 ): Promise<LogFacts> {
   const clock = await ask(withinMs, () => admin.clockSkew());
   const ours = oursOf(topologies, config.app);
+  const jobs = jobsOf(topologies, config.app);
   const [brokers, topics, transactions, groups, deadLetters] = await Promise.all([
     ask(withinMs, () => admin.brokers()),
     ask(withinMs, () => topicFacts(admin, config, topologies)),
     ask(withinMs, async () => judgeTransactions(await gatherTransactions(admin, ours), ours)),
-    Promise.all(topologies.map((topology) => ask(withinMs, () => groupFacts(admin, config, topology)))),
-    Promise.all(topologies.map((topology) => ask(withinMs, () => deadLetterFacts(admin, config, topology)))),
+    Promise.all(jobs.map((job) => ask(withinMs, () => groupFacts(admin, job)))),
+    Promise.all(jobs.map((job) => ask(withinMs, () => deadLetterFacts(admin, job)))),
   ]);
   return { brokers, clock, topics, transactions, groups, deadLetters };
 }
@@ -122,27 +124,25 @@ async function topicFacts(admin: LogAdmin, config: Config, topologies: readonly 
   }));
 }
 
-async function groupFacts(admin: LogAdmin, { app }: Config, { name, sources }: Topology): Promise<GroupFacts> {
-  const names = namesOf(name, { app });
-  const description = await admin.group(names.group);
-  const topics = sources.map((source) => names.source(source));
+async function groupFacts(admin: LogAdmin, job: Job): Promise<GroupFacts> {
+  const description = await admin.group(job.group);
   const partitions: GroupFacts['partitions'] = [];
-  for (const found of await admin.describe(topics)) {
+  for (const found of await admin.describe(job.reads)) {
     if (found === null) continue;
     const { topic } = found;
     const places = Array.from({ length: found.partitions }, (_, partition) => ({ topic, partition }));
     // before the ends: a job that runs goes on meanwhile, and would seem to stand past them
-    const committed = await admin.committed(names.group, places);
+    const committed = await admin.committed(job.group, places);
     for (const { partition, start, end } of await admin.offsets(topic)) {
       partitions.push({ topic, partition, start, end, committed: committed[partition] ?? null });
     }
   }
-  return { topology: name, group: names.group, description, partitions };
+  return { job, description, partitions };
 }
 
-async function deadLetterFacts(admin: LogAdmin, { app }: Config, { name }: Topology): Promise<DeadLetterFacts> {
-  const topic = namesOf(name, { app }).deadLetters;
-  const facts = { topology: name, topic, kept: 0, lastHour: 0, lastDay: 0 };
+async function deadLetterFacts(admin: LogAdmin, job: Job): Promise<DeadLetterFacts> {
+  const topic = job.deadLetters;
+  const facts = { job, kept: 0, lastHour: 0, lastDay: 0 };
   if ((await admin.describe([topic]))[0] === null) return facts;
   const now = Date.now();
   const bounds = await admin.offsets(topic);

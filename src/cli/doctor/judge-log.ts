@@ -211,7 +211,8 @@ function judgeGroups(groups: LogFacts['groups'], config: Config): Area {
   return area;
 }
 
-function judgeGroup(area: Area, { topology, group, description, partitions }: GroupFacts, { runtime }: Config): void {
+function judgeGroup(area: Area, facts: GroupFacts, { runtime }: Config): void {
+  const { job, description, partitions } = facts;
   const { state, members } = description;
   const lagOf = ({ start, end, committed }: (typeof partitions)[number]) =>
     Math.max(end - Math.max(committed ?? start, start), 0);
@@ -221,40 +222,48 @@ function judgeGroup(area: Area, { topology, group, description, partitions }: Gr
     lag === 0
       ? 'no lag'
       : `${humanCount(lag)} behind, most on ${most.topic}/${most.partition} (${humanCount(lagOf(most))})`;
-  if (state === 'Dead')
-    area.note('NEVER_RAN', `${topology}: group ${group} has never run; ${behind}`, `seral run ${topology}`);
-  else if (state === 'Empty') {
-    const what = `${topology}: group ${group} has no members; ${behind}`;
-    if (lag > 0) area.warning('NOT_RUNNING', what, `seral run ${topology}`);
+  const group = `${job.name}: group ${job.group}`;
+  if (state === 'Dead') {
+    const what = `${group} has never run; ${behind}`;
+    // a log may be there long before a topology; requests are there only where one runs that wants them answered
+    if (job.kind === 'worker' && lag > 0) area.warning('NEVER_RAN', what, job.start);
+    else area.note('NEVER_RAN', what, job.start);
+  } else if (state === 'Empty') {
+    const what = `${group} has no members; ${behind}`;
+    if (lag > 0) area.warning('NOT_RUNNING', what, job.start);
     else area.note('NOT_RUNNING', what);
   } else if (state !== 'Stable') {
-    area.warning(
-      'REBALANCING',
-      `${topology}: group ${group} is ${state}; ${behind}`,
-      'ask again; if it stays so, see the workers',
-    );
-  } else area.ok('GROUP', `${topology}: ${members.length} member${members.length === 1 ? '' : 's'}; ${behind}`);
+    area.warning('REBALANCING', `${group} is ${state}; ${behind}`, 'ask again; if it stays so, see the workers');
+  } else area.ok('GROUP', `${job.name}: ${members.length} member${members.length === 1 ? '' : 's'}; ${behind}`);
+  judgePositions(area, facts, runtime);
+}
 
+function judgePositions(area: Area, { job, partitions }: GroupFacts, { offsetReset }: Config['runtime']): void {
   const at = ({ topic, partition }: { topic: string; partition: number }) => `${topic}/${partition}`;
+  const misplaced = (code: string, what: string, todo: string): void => {
+    if (job.kind === 'topology') area.error(code, what, todo);
+    else if (offsetReset === 'error') area.error(code, what, 'it stops there: set runtime.offsetReset to earliest');
+    else area.warning(code, what, `it goes on at the ${offsetReset}; what is not answered is asked for anew`);
+  };
   for (const one of partitions) {
     if (one.committed === null) continue;
     if (one.committed < one.start) {
-      const what = `${topology}: ${at(one)} is kept from ${one.start} on, the group stands at ${one.committed}: ${one.start - one.committed} offsets are lost`;
+      const what = `${job.name}: ${at(one)} is kept from ${one.start} on, the group stands at ${one.committed}: ${one.start - one.committed} offsets are lost`;
       const todo =
-        runtime.offsetReset === 'error'
+        offsetReset === 'error'
           ? 'its task will stop (runtime.offsetReset is error); replay the gap from elsewhere, or set earliest'
-          : `its task goes on at the ${runtime.offsetReset}; lengthen the topic's retention, and replay the gap from elsewhere`;
-      area.error('POSITION_NOT_KEPT', what, todo);
+          : `its task goes on at the ${offsetReset}; lengthen the topic's retention, and replay the gap from elsewhere`;
+      misplaced('POSITION_NOT_KEPT', what, todo);
     } else if (one.committed > one.end) {
-      const what = `${topology}: the group stands at ${one.committed} of ${at(one)}, which ends at ${one.end}`;
-      area.error('POSITION_PAST_END', what, 'the topic was made anew: start a new application, or restore the topic');
+      const what = `${job.name}: the group stands at ${one.committed} of ${at(one)}, which ends at ${one.end}`;
+      misplaced('POSITION_PAST_END', what, 'the topic was made anew: start a new application, or restore the topic');
     }
   }
   const started = partitions.some(({ committed }) => committed !== null);
   const fresh = partitions.filter(({ committed, start, end }) => committed === null && end > start);
   if (started && fresh.length > 0) {
-    const what = `${topology}: no position for ${fresh.map(at).join(', ')}, though others have one`;
-    area.warning('NO_POSITION', what, `its task begins at the ${runtime.offsetReset} (runtime.offsetReset)`);
+    const what = `${job.name}: no position for ${fresh.map(at).join(', ')}, though others have one`;
+    area.warning('NO_POSITION', what, `its task begins at the ${offsetReset} (runtime.offsetReset)`);
   }
 }
 
@@ -265,10 +274,10 @@ function judgeDeadLetters(deadLetters: LogFacts['deadLetters']): Area {
       unanswered(area, 'what dead letters there are', letters);
       continue;
     }
-    const { topology, topic, kept, lastHour, lastDay } = letters.value;
-    const what = `${topic}: ${humanCount(kept)} kept, ${humanCount(lastDay)} of the last day, ${humanCount(lastHour)} of the last hour`;
+    const { job, kept, lastHour, lastDay } = letters.value;
+    const what = `${job.deadLetters}: ${humanCount(kept)} kept, ${humanCount(lastDay)} of the last day, ${humanCount(lastHour)} of the last hour`;
     if (lastDay > 0)
-      area.warning('DEAD_LETTERS', what, `seral dlq list ${topology} says why; seral dlq replay brings them back`);
+      area.warning('DEAD_LETTERS', what, `seral dlq list ${job.name} says why; seral dlq replay brings them back`);
     else area.ok('DEAD_LETTERS', what);
   }
   return area;

@@ -76,7 +76,10 @@ describeWithKafkaAndRegistry('seral doctor', { timeout: 300_000 }, () => {
     await admin.configure('serendipity.labels', { 'retention.ms': '1000', 'max.message.bytes': '500000' });
     const letters = log.producer();
     await letters.open();
-    await letters.send([{ topic: 'labels.dlq', key: null, value: Buffer.from('a letter') }]);
+    await letters.send([
+      { topic: 'labels.dlq', key: null, value: Buffer.from('a letter') },
+      { topic: 'profile.refresh-requests', key: null, value: Buffer.from('a request') },
+    ]);
     await letters.close();
     // a position that the topic never reached, as after it was made anew
     const task = log.transactionalProducer({ transactionalId: 'sick-labels-0', timeoutMs: 30_000 });
@@ -86,14 +89,25 @@ describeWithKafkaAndRegistry('seral doctor', { timeout: 300_000 }, () => {
 
     const { code, errors, warnings, all } = await doctor();
     expect(errors).toEqual(['POSITION_PAST_END', 'SOURCE_COMPACTED']);
-    expect(warnings).toEqual(['BATCHES_TOO_LARGE', 'DEAD_LETTERS', 'POSITIONS_KEPT_SHORT', 'TOPIC_DIFFERS']);
+    expect(warnings).toEqual([
+      'BATCHES_TOO_LARGE',
+      'DEAD_LETTERS',
+      'NEVER_RAN',
+      'POSITIONS_KEPT_SHORT',
+      'TOPIC_DIFFERS',
+    ]);
+    expect(all.find((one) => one.code === 'NEVER_RAN' && one.severity === 'warning')).toMatchObject({
+      what: expect.stringContaining('group sick-profile-worker has never run; 1 behind'),
+      todo: 'seral worker profile',
+    });
     expect(all.find((one) => one.code === 'DEAD_LETTERS')!.what).toContain(
       '1 kept, 1 of the last day, 1 of the last hour',
     );
     expect(code).toBe(1);
 
     const other = await doctor({ SERAL_TOPICS_PARTITIONS: '3' });
-    expect(other.errors).toContain('PARTITIONS_DIFFER');
+    const differing = other.all.filter((one) => one.code === 'PARTITIONS_DIFFER').map(({ what }) => what.split(' ')[0]);
+    expect(differing).toEqual(expect.arrayContaining(['profile.refresh-requests', 'profile-worker.dlq']));
   });
 
   it('finds nothing wrong once it is put right', async () => {

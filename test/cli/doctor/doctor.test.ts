@@ -58,7 +58,10 @@ it('looks at an embedded log, and makes none', async () => {
   expect(await seral(['topics', 'apply'], env, folder)).toMatchObject({ code: 0 });
   const whole = await findings(env);
   expect(codes(whole.all, 'error')).toEqual([]);
-  expect(codes(whole.all, 'note').filter((code) => code === 'NEVER_RAN')).toHaveLength(2);
+  const starts = whole.all.filter(({ code }) => code === 'NEVER_RAN').map(({ todo }) => todo);
+  expect(starts).toEqual(['seral run labels', 'seral run metrics', 'seral run profiles', 'seral worker profile']);
+  const letters = whole.all.filter(({ code }) => code === 'DEAD_LETTERS').map(({ what }) => what.split(':')[0]);
+  expect(letters).toEqual(['labels.dlq', 'metrics.dlq', 'profiles.dlq', 'profile-worker.dlq']);
 });
 
 it('names a broker and a registry that are not there', async () => {

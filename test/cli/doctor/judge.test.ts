@@ -2,10 +2,15 @@ import { describe, expect, it } from 'vitest';
 import { compileConfig } from '../../../src/cli/config.ts';
 import type { Facts, FolderFacts, GroupFacts, LogFacts, TopicFacts } from '../../../src/cli/doctor/facts.ts';
 import { exitCodeOf, judge } from '../../../src/cli/doctor/judge.ts';
+import { jobsOf } from '../../../src/cli/jobs.ts';
+import { buildTopologies } from '../../../src/cli/topologies.ts';
 import type { SubjectCheck } from '../../../src/log/registry/subjects.ts';
 import type { TransactionRow } from '../../../src/cli/transactions.ts';
 
 const { config } = compileConfig(null, {});
+const jobs = jobsOf(buildTopologies([], config), 'seral');
+const job = jobs.find(({ name }) => name === 'labels')!;
+const worker = jobs.find(({ name }) => name === 'profile-worker')!;
 const GB = 1024 ** 3;
 const folder: FolderFacts = {
   path: '.seral/state',
@@ -21,8 +26,7 @@ const topic = (changes: Partial<TopicFacts> = {}, found: object = {}): TopicFact
   return { spec: described, action: 'keep', change: {}, notes: [], isSource: false, found: described, ...changes };
 };
 const group = (changes: Partial<GroupFacts> = {}): GroupFacts => ({
-  topology: 'labels',
-  group: 'seral-labels',
+  job,
   description: { state: 'Stable', members: [{ clientId: 'seral', host: 'here', partitions: [] }] },
   partitions: [{ topic: 't', partition: 0, start: 0, end: 10, committed: 10 }],
   ...changes,
@@ -36,7 +40,7 @@ const log = (changes: Partial<LogFacts> = {}): LogFacts => ({
   topics: { value: [topic()] },
   transactions: { value: [] },
   groups: [{ value: group() }],
-  deadLetters: [{ value: { topology: 'labels', topic: 'labels.dlq', kept: 9, lastHour: 0, lastDay: 0 } }],
+  deadLetters: [{ value: { job, kept: 9, lastHour: 0, lastDay: 0 } }],
   ...changes,
 });
 const subject = (changes: Partial<SubjectCheck> = {}): SubjectCheck => ({
@@ -218,9 +222,43 @@ describe('a group', () => {
   });
 });
 
+describe("a worker's group", () => {
+  const found = (state: string, position: Partial<GroupFacts['partitions'][number]>, settings: object = {}) => {
+    const value: GroupFacts = { ...at(position), job: worker, description: { state, members: [] } };
+    const { config } = compileConfig(settings, {});
+    const all = judge(facts({ config, log: { value: log({ groups: [{ value }] }) } }));
+    return all.filter(({ area, severity }) => area === 'consumer groups' && severity !== 'ok');
+  };
+
+  it('is to be started where requests wait, though it never ran', () => {
+    const todo = 'seral worker profile';
+    expect(found('Empty', { committed: 4 })).toMatchObject([{ severity: 'warning', code: 'NOT_RUNNING', todo }]);
+    expect(found('Dead', { committed: null })).toMatchObject([{ severity: 'warning', code: 'NEVER_RAN', todo }]);
+    expect(found('Dead', { end: 0, committed: null })).toMatchObject([{ severity: 'note', code: 'NEVER_RAN', todo }]);
+    expect(found('Empty', {})).toMatchObject([{ severity: 'note', code: 'NOT_RUNNING' }]);
+  });
+
+  it('goes on by itself where its position is of no use, unless it is told to stop', () => {
+    const codes = (settings: object) =>
+      [{ start: 3, committed: 2 }, { committed: 11 }].flatMap((position) =>
+        found('Stable', position, settings).map(({ severity, code }) => `${severity} ${code}`),
+      );
+    expect(codes({})).toEqual(['warning POSITION_NOT_KEPT', 'warning POSITION_PAST_END']);
+    expect(codes({ runtime: { offsetReset: 'error' } })).toEqual([
+      'error POSITION_NOT_KEPT',
+      'error POSITION_PAST_END',
+    ]);
+  });
+});
+
 it('warns of dead letters of the last day', () => {
-  const letters = { topology: 'labels', topic: 'labels.dlq', kept: 9, lastHour: 1, lastDay: 2 };
+  const letters = { job: worker, kept: 9, lastHour: 1, lastDay: 2 };
   expect(onLog({ deadLetters: [{ value: letters }] })).toEqual(['warning DEAD_LETTERS']);
+  const found = judge(facts({ log: { value: log({ deadLetters: [{ value: letters }] }) } }));
+  expect(found.find(({ code }) => code === 'DEAD_LETTERS')).toMatchObject({
+    what: 'profile-worker.dlq: 9 kept, 2 of the last day, 1 of the last hour',
+    todo: expect.stringContaining('seral dlq list profile-worker'),
+  });
 });
 
 it('judges each subject of the registry', () => {
