@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { LABELS_DEFAULTS } from '../../topologies/labels.ts';
 import { PROFILES_DEFAULTS } from '../profile/options.ts';
-import { PROFILE_WORKER_DEFAULTS } from '../profile/worker-settings.ts';
+import { PROFILE_WORKER_DEFAULTS } from '../profile/worker/settings.ts';
 import { DEFAULTS } from '../stream/options.ts';
 import { parseDuration, parseSize } from './units.ts';
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { embeddedLog } from '../log/embedded/index.ts';
 import type { Log, LogAdmin } from '../log/port.ts';
 import { embeddedSerdes } from '../log/registry/embedded.ts';
-import { PROFILE_ANSWERS, PROFILE_REQUESTS, PROFILE_WORKER } from '../profile/worker-settings.ts';
+import { PROFILE_ANSWERS, PROFILE_REQUESTS, PROFILE_WORKER } from '../profile/worker/settings.ts';
 import { namesOf } from '../stream/names.ts';
 import { compileConfig, type Config } from './config.ts';
 import { loadTables, playEvents } from './demo-load.ts';

@@ -1,5 +1,5 @@
 /** The workers that answer the requests of topologies. */
-import { PROFILE_ANSWERS, PROFILE_REQUESTS, PROFILE_WORKER } from '../profile/worker-settings.ts';
+import { PROFILE_ANSWERS, PROFILE_REQUESTS, PROFILE_WORKER } from '../profile/worker/settings.ts';
 import type { Topology } from '../stream/topology.ts';
 
 export interface WorkerEntry {

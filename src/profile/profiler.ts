@@ -215,7 +215,7 @@ export class Profiler implements Processor<Incoming> {
   }
 
   #tick(): void {
-    for (const user of this.#waiting.call()) {
+    for (const user of this.#waiting.call(this.#context.now())) {
       const asking = this.#asking.get(user);
       // the user may have been forgotten, or the place be of an older line
       if (asking?.pending?.place == null) continue;

@@ -145,9 +145,8 @@ export class Waiting {
     this.#budgets.put(KEY, budget);
   }
 
-  /** Whose turn has come with the tick that `wantToCall` was asked about. */
-  call(): string[] {
-    const now = this.#now;
+  /** Whose turn has come: of those that `wantToCall` has named, as many as the budget has by now. */
+  call(now: number): string[] {
     this.#tick = 0;
     const budget = this.#budgets.get(KEY);
     if (budget === undefined) return [];
@@ -188,7 +187,7 @@ export class Waiting {
   #free({ period, used }: Budget, now: number): number {
     if (this.#rate === null) return Infinity;
     const second = Math.floor((now % this.#period) / SECOND);
-    const allowed = Math.floor((this.#rate * (second + 1) * SECOND) / this.#period);
+    const allowed = Math.min(Math.ceil((this.#rate * (second + 1) * SECOND) / this.#period), Math.floor(this.#rate));
     const current = Math.floor(now / this.#period);
     // a tick may stand before the end of a period in which others have spent of the next already
     return current < period ? 0 : Math.max(current === period ? allowed - used : allowed, 0);

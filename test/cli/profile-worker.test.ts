@@ -12,7 +12,7 @@ import type { Log } from '../../src/log/port.ts';
 import type { Serdes } from '../../src/log/serde.ts';
 import type { ProfileProposals, ProfileRequest } from '../../src/profile/records.ts';
 import { profilesTopology } from '../../topologies/profiles.ts';
-import { bought, requestWith } from '../profile/requests.ts';
+import { bought, requestWith } from '../profile/worker/requests.ts';
 import { ModelServer } from '../support/model-server.ts';
 
 let folder: string;

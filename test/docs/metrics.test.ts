@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
 import { ModelMetrics } from '../../src/inference/model-metrics.ts';
-import { droppedCounter } from '../../src/profile/profile-worker.ts';
+import { droppedCounter } from '../../src/profile/worker/profile-worker.ts';
 import { Metrics } from '../../src/stream/metrics.ts';
 import { RequestMetrics } from '../../src/stream/request-metrics.ts';
 
@@ -45,7 +45,7 @@ describe('docs/metrics.md', () => {
     );
     expect(makers.sort()).toEqual([
       'src/inference/model-metrics.ts',
-      'src/profile/profile-worker.ts',
+      'src/profile/worker/profile-worker.ts',
       'src/stream/metrics.ts',
       'src/stream/request-metrics.ts',
     ]);

@@ -74,7 +74,7 @@ class Line {
     return this.#step(
       // the clock goes on while what is named is read
       (want) => this.waiting.wantToCall(this.now + 1, this.now + 700 * rounds++, want),
-      () => this.waiting.call(),
+      () => this.waiting.call((this.now += 700 * (rounds - 1))),
     );
   }
 }

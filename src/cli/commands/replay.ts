@@ -129,8 +129,8 @@ answers give the same profiles. The rest is taken from the configuration (profil
       const { config } = await contextOf(command);
       const { recordedAnswers, replayProfiles } = await import('../replay-profiles.ts');
       const { profilesOptions } = await import('../profiles-options.ts');
-      const { answerExtractively } = await import('../../profile/answering.ts');
-      const { CatalogWords } = await import('../../profile/catalog-words.ts');
+      const { answerExtractively } = await import('../../profile/worker/answering.ts');
+      const { CatalogWords } = await import('../../profile/worker/catalog-words.ts');
       const { NgramEmbedder } = await import('../../inference/ngram-embedder.ts');
       const { sizeOf } = await import('../../log/ndjson.ts');
       const recorded = options.answers === undefined ? null : await recordedAnswers(options.answers);

@@ -1,12 +1,12 @@
 /** Who makes tags of a request: a model behind the `Generator` port, or the extractive profiler. */
-import { InferenceError } from '../errors.ts';
-import type { Generator } from '../inference/generator.ts';
-import type { Failure } from '../stream/dead-letters.ts';
+import { InferenceError } from '../../errors.ts';
+import type { Generator } from '../../inference/generator.ts';
+import type { Failure } from '../../stream/dead-letters.ts';
 import type { CatalogWords } from './catalog-words.ts';
 import { EXTRACTIVE, extract } from './extractive.ts';
 import { readAnswer, type Dropped, type Proposal } from './parse-answer.ts';
 import { ANSWER_SCHEMA, type Prompts } from './prompt.ts';
-import type { ProfileProposals, ProfileRequest } from './records.ts';
+import type { ProfileProposals, ProfileRequest } from '../records.ts';
 
 /** What a maker says, before tags of one meaning are folded and the number is cut. */
 export interface Proposed {

@@ -1,4 +1,4 @@
-import type { ProfileRequest } from '../../src/profile/records.ts';
+import type { ProfileRequest } from '../../../src/profile/records.ts';
 
 /** A request with what is named, and the rest plain. */
 export const requestWith = (given: Partial<ProfileRequest> = {}): ProfileRequest => ({

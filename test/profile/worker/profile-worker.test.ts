@@ -1,15 +1,15 @@
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { OpenAiGenerator } from '../../src/inference/openai/client.ts';
-import { embeddedSerdes } from '../../src/log/registry/embedded.ts';
-import type { Serdes } from '../../src/log/serde.ts';
-import { ProfileWorker, type ProfileWorkerOptions } from '../../src/profile/profile-worker.ts';
-import { PROFILE_WORKER_DEFAULTS } from '../../src/profile/worker-settings.ts';
-import type { ProfileProposals, ProfileRequest } from '../../src/profile/records.ts';
-import type { CatalogItem } from '../../src/shop/catalog.ts';
-import { Metrics } from '../../src/stream/metrics.ts';
-import { ModelServer, type Asked } from '../support/model-server.ts';
-import { Bench, eventually } from '../stream/bench.ts';
+import { OpenAiGenerator } from '../../../src/inference/openai/client.ts';
+import { embeddedSerdes } from '../../../src/log/registry/embedded.ts';
+import type { Serdes } from '../../../src/log/serde.ts';
+import { ProfileWorker, type ProfileWorkerOptions } from '../../../src/profile/worker/profile-worker.ts';
+import { PROFILE_WORKER_DEFAULTS } from '../../../src/profile/worker/settings.ts';
+import type { ProfileProposals, ProfileRequest } from '../../../src/profile/records.ts';
+import type { CatalogItem } from '../../../src/shop/catalog.ts';
+import { Metrics } from '../../../src/stream/metrics.ts';
+import { ModelServer, type Asked } from '../../support/model-server.ts';
+import { Bench, eventually } from '../../stream/bench.ts';
 import { bought, requestWith } from './requests.ts';
 
 describe('the profile worker', () => {

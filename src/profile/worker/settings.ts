@@ -1,6 +1,6 @@
 /** What the profile worker is told, and its names. */
-import type { Prices } from '../inference/model-metrics.ts';
-import { PROFILES_DEFAULTS } from './options.ts';
+import type { Prices } from '../../inference/model-metrics.ts';
+import { PROFILES_DEFAULTS } from '../options.ts';
 
 export const PROFILE_WORKER = 'profile-worker';
 export const PROFILE_REQUESTS = { topic: 'profile.refresh-requests', schema: 'ProfileRequest' };

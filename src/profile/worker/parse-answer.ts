@@ -13,12 +13,12 @@
  *   duplicate      a tag that means what an earlier one means, by its words or by embedding
  *   too_many       tags beyond the number allowed
  */
-import { InferenceError } from '../errors.ts';
-import { cosine } from '../inference/embedder.ts';
-import { lengthOf, meaningOf } from '../inference/words.ts';
+import { InferenceError } from '../../errors.ts';
+import { cosine } from '../../inference/embedder.ts';
+import { lengthOf, meaningOf } from '../../inference/words.ts';
 import { findJson } from './find-json.ts';
 import { groupOf } from './groups.ts';
-import type { TagGroup, TagProposal } from './records.ts';
+import type { TagGroup, TagProposal } from '../records.ts';
 
 export type Rule =
   | 'code_fence'

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { InferenceError } from '../../src/errors.ts';
-import { NgramEmbedder } from '../../src/inference/ngram-embedder.ts';
-import { lengthOf, meaningOf } from '../../src/inference/words.ts';
-import { parseAnswer, readAnswer, settle } from '../../src/profile/parse-answer.ts';
+import { InferenceError } from '../../../src/errors.ts';
+import { NgramEmbedder } from '../../../src/inference/ngram-embedder.ts';
+import { lengthOf, meaningOf } from '../../../src/inference/words.ts';
+import { parseAnswer, readAnswer, settle } from '../../../src/profile/worker/parse-answer.ts';
 
 const bounds = { numberOfTags: 5, tagLength: 16 };
 const entry = (tag: unknown, more: object = {}) => ({ behaviours: ['b'], inference: 'because', tag, ...more });

@@ -5,10 +5,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Mustache from 'mustache';
-import { InferenceError, messageOf } from '../errors.ts';
-import type { AnswerSchema, ChatMessage } from '../inference/generator.ts';
+import { InferenceError, messageOf } from '../../errors.ts';
+import type { AnswerSchema, ChatMessage } from '../../inference/generator.ts';
 import { GROUP_NAMES } from './groups.ts';
-import { GROUPS, type ProfileRequest } from './records.ts';
+import { GROUPS, type ProfileRequest } from '../records.ts';
 
 /** Of one title or query, in characters. */
 const LONGEST_TEXT = 200;
@@ -17,7 +17,7 @@ const MOST_BEHAVIOURS = 200;
 const VERSION = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 const DIVIDER = /^---[ \t]*$/m;
 
-export const promptsFolder = join(import.meta.dirname, '../../prompts');
+export const promptsFolder = join(import.meta.dirname, '../../../prompts');
 
 /** Prompts by version, out of a folder: `<version>.md`, read once each. */
 export class Prompts {

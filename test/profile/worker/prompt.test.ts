@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { Prompts, quoted } from '../../src/profile/prompt.ts';
+import { Prompts, quoted } from '../../../src/profile/worker/prompt.ts';
 import { bought, requestWith, searched } from './requests.ts';
 
 const prompts = new Prompts();

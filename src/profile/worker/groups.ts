@@ -1,5 +1,5 @@
 /** The five groups as a model is told them, and as it may write them. */
-import { GROUPS, type TagGroup } from './records.ts';
+import { GROUPS, type TagGroup } from '../records.ts';
 
 /** The keys of the JSON that the prompts ask for. */
 export const GROUP_NAMES: Readonly<Record<TagGroup, string>> = {

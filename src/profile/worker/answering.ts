@@ -2,16 +2,16 @@
  * From a request to the record that answers it. A model that could not be asked, or said nothing usable, is an answer too,
  * `failed`: the user's state waits for nothing longer than it must. Where a tag's vector cannot be had, it goes without.
  */
-import { InferenceError, messageOf } from '../errors.ts';
-import { bytesOf, type Embedder } from '../inference/embedder.ts';
-import type { NgramEmbedder } from '../inference/ngram-embedder.ts';
-import type { Failure } from '../stream/dead-letters.ts';
-import type { Logger } from '../stream/logger.ts';
-import type { Handled } from '../stream/request-worker.ts';
+import { InferenceError, messageOf } from '../../errors.ts';
+import { bytesOf, type Embedder } from '../../inference/embedder.ts';
+import type { NgramEmbedder } from '../../inference/ngram-embedder.ts';
+import type { Failure } from '../../stream/dead-letters.ts';
+import type { Logger } from '../../stream/logger.ts';
+import type { Handled } from '../../stream/request-worker.ts';
 import type { CatalogWords } from './catalog-words.ts';
 import { EXTRACTIVE, extract } from './extractive.ts';
 import { settle, type Dropped } from './parse-answer.ts';
-import type { ProfileProposals, ProfileRequest } from './records.ts';
+import type { ProfileProposals, ProfileRequest } from '../records.ts';
 import type { Proposed, TagMaker } from './tag-makers.ts';
 
 export interface AnsweringOptions {

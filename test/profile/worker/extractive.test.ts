@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { lengthOf } from '../../src/inference/words.ts';
-import { CatalogWords } from '../../src/profile/catalog-words.ts';
-import { extract } from '../../src/profile/extractive.ts';
-import { phrasesOf, plainLabel } from '../../src/profile/phrases.ts';
-import type { ProfileRequest } from '../../src/profile/records.ts';
-import type { CatalogItem } from '../../src/shop/catalog.ts';
+import { lengthOf } from '../../../src/inference/words.ts';
+import { CatalogWords } from '../../../src/profile/worker/catalog-words.ts';
+import { extract } from '../../../src/profile/worker/extractive.ts';
+import { phrasesOf, plainLabel } from '../../../src/profile/worker/phrases.ts';
+import type { ProfileRequest } from '../../../src/profile/records.ts';
+import type { CatalogItem } from '../../../src/shop/catalog.ts';
 import { bought, requestWith, searched } from './requests.ts';
-import { sampleCatalog } from './sample-catalog.ts';
+import { sampleCatalog } from '../sample-catalog.ts';
 
 const DAY = 86_400_000;
 const items = sampleCatalog();

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { InferenceError } from '../../src/errors.ts';
-import { bytesOf } from '../../src/inference/embedder.ts';
-import type { Generated, GenerateRequest, Generator } from '../../src/inference/generator.ts';
-import { NgramEmbedder } from '../../src/inference/ngram-embedder.ts';
-import { Answering, answerExtractively, type AnsweringOptions } from '../../src/profile/answering.ts';
-import { CatalogWords } from '../../src/profile/catalog-words.ts';
-import { Prompts } from '../../src/profile/prompt.ts';
-import { ExtractiveTagMaker, ModelTagMaker } from '../../src/profile/tag-makers.ts';
-import { silent } from '../../src/stream/logger.ts';
+import { InferenceError } from '../../../src/errors.ts';
+import { bytesOf } from '../../../src/inference/embedder.ts';
+import type { Generated, GenerateRequest, Generator } from '../../../src/inference/generator.ts';
+import { NgramEmbedder } from '../../../src/inference/ngram-embedder.ts';
+import { Answering, answerExtractively, type AnsweringOptions } from '../../../src/profile/worker/answering.ts';
+import { CatalogWords } from '../../../src/profile/worker/catalog-words.ts';
+import { Prompts } from '../../../src/profile/worker/prompt.ts';
+import { ExtractiveTagMaker, ModelTagMaker } from '../../../src/profile/worker/tag-makers.ts';
+import { silent } from '../../../src/stream/logger.ts';
 import { bought, requestWith, searched } from './requests.ts';
 
 const embedder = new NgramEmbedder();

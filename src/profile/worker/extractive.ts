@@ -6,7 +6,7 @@
 import type { CatalogWords } from './catalog-words.ts';
 import type { ParsedAnswer, Proposal } from './parse-answer.ts';
 import { phrasesOf, type Phrase } from './phrases.ts';
-import type { ProfileRequest, TagGroup } from './records.ts';
+import type { ProfileRequest, TagGroup } from '../records.ts';
 
 export const EXTRACTIVE = 'extractive';
 

@@ -2,7 +2,7 @@
  * Titles, queries and category labels as the phrases that may become tags: one to three whole words that stand together,
  * without sizes. Scripts without spaces are cut into words by Intl.Segmenter.
  */
-import { lengthOf, meaningOf, wordsOf } from '../inference/words.ts';
+import { lengthOf, meaningOf, wordsOf } from '../../inference/words.ts';
 
 const MOST_WORDS = 3;
 /** A size behind the last comma: ", 14 oz", ", 4-3.5 oz", ", .5 l". */

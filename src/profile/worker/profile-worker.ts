@@ -8,28 +8,28 @@
  *   await worker.stop();
  */
 import { Counter, type Registry } from 'prom-client';
-import { BadRecordError } from '../errors.ts';
-import type { Embedder } from '../inference/embedder.ts';
-import type { Generator } from '../inference/generator.ts';
-import { ModelMetrics } from '../inference/model-metrics.ts';
-import { NgramEmbedder } from '../inference/ngram-embedder.ts';
-import type { Log, LogAdmin } from '../log/port.ts';
-import type { Serdes } from '../log/serde.ts';
-import type { CatalogItem } from '../shop/catalog.ts';
-import type { Logger } from '../stream/logger.ts';
-import type { Metrics } from '../stream/metrics.ts';
-import { compileOptions, type RuntimeOptions } from '../stream/options.ts';
-import { patiently } from '../stream/patience.ts';
-import { RequestMetrics } from '../stream/request-metrics.ts';
-import { RequestWorker, type RequestHandler } from '../stream/request-worker.ts';
-import { GlobalTable } from '../stream/tables.ts';
-import type { WorkerStatus } from '../stream/worker.ts';
+import { BadRecordError } from '../../errors.ts';
+import type { Embedder } from '../../inference/embedder.ts';
+import type { Generator } from '../../inference/generator.ts';
+import { ModelMetrics } from '../../inference/model-metrics.ts';
+import { NgramEmbedder } from '../../inference/ngram-embedder.ts';
+import type { Log, LogAdmin } from '../../log/port.ts';
+import type { Serdes } from '../../log/serde.ts';
+import type { CatalogItem } from '../../shop/catalog.ts';
+import type { Logger } from '../../stream/logger.ts';
+import type { Metrics } from '../../stream/metrics.ts';
+import { compileOptions, type RuntimeOptions } from '../../stream/options.ts';
+import { patiently } from '../../stream/patience.ts';
+import { RequestMetrics } from '../../stream/request-metrics.ts';
+import { RequestWorker, type RequestHandler } from '../../stream/request-worker.ts';
+import { GlobalTable } from '../../stream/tables.ts';
+import type { WorkerStatus } from '../../stream/worker.ts';
 import { Answering } from './answering.ts';
 import { CatalogWords, type CatalogRow } from './catalog-words.ts';
 import { Prompts } from './prompt.ts';
-import type { ProfileProposals, ProfileRequest } from './records.ts';
+import type { ProfileProposals, ProfileRequest } from '../records.ts';
 import { ExtractiveTagMaker, ModelTagMaker, type TagMaker } from './tag-makers.ts';
-import { PROFILE_ANSWERS, PROFILE_REQUESTS, PROFILE_WORKER, type ProfileWorkerSettings } from './worker-settings.ts';
+import { PROFILE_ANSWERS, PROFILE_REQUESTS, PROFILE_WORKER, type ProfileWorkerSettings } from './settings.ts';
 
 const CATALOG = { topic: 'catalog.items', schema: 'CatalogItem' };
 

@@ -2,8 +2,8 @@
  * In how many of the catalog's items a word, a brand or a category occurs: what is in many says little of whoever bought
  * it. Kept as rows come, change and go. Words are in the form in which they are compared (words.ts).
  */
-import { meaningOf, wordsOf } from '../inference/words.ts';
-import type { CatalogItem } from '../shop/catalog.ts';
+import { meaningOf, wordsOf } from '../../inference/words.ts';
+import type { CatalogItem } from '../../shop/catalog.ts';
 import { plainLabel } from './phrases.ts';
 
 /** What of an item is counted: to be handed back when it changes or goes. */
