@@ -187,7 +187,10 @@ export class Waiting {
   #free({ period, used }: Budget, now: number): number {
     if (this.#rate === null) return Infinity;
     const second = Math.floor((now % this.#period) / SECOND);
-    const allowed = Math.min(Math.ceil((this.#rate * (second + 1) * SECOND) / this.#period), Math.floor(this.#rate + 1e-9));
+    const allowed = Math.min(
+      Math.ceil((this.#rate * (second + 1) * SECOND) / this.#period),
+      Math.floor(this.#rate + 1e-9),
+    );
     const current = Math.floor(now / this.#period);
     // a tick may stand before the end of a period in which others have spent of the next already
     return current < period ? 0 : Math.max(current === period ? allowed - used : allowed, 0);
