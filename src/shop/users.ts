@@ -13,7 +13,7 @@ export interface ErasureRequest {
   requested_at: number;
 }
 
-/** Refuses what would erase the wrong user or the future. Throws BadRecordError: EMPTY_ID, KEY_MISMATCH, BAD_TIME. */
+/** Refuses what names no user, another one than its key, or no time. Throws BadRecordError: EMPTY_ID, KEY_MISMATCH, BAD_TIME. */
 export function checkErasure({ user_id, requested_at }: ErasureRequest, key: string): void {
   if (user_id === '') throw new BadRecordError('EMPTY_ID', 'user_id is empty');
   if (key !== user_id) throw new BadRecordError('KEY_MISMATCH', 'the record key is not the request user_id');
