@@ -15,29 +15,35 @@ const PIECES =
 const EMPTY_WORDS = new Set(['a', 'an', 'and', 'at', 'by', 'for', 'from', 'in', 'of', 'on', 'or', 'the', 'to', 'with']);
 
 const ROOM = 50_000;
+const MOST_STEPS = 5;
 const known = new Map<string, string>();
 
 /** One form for singular and plural of an English word. It need not be a word itself. */
 function singular(word: string): string {
-  let form = known.get(word);
+  let form: string | undefined = known.get(word);
   if (form === undefined) {
-    // cookies is taken for the plural of "cooky", cookie is left alone: both are to meet
-    form = pluralize.singular(word).replace(/ie$/, 'y');
+    form = word;
+    // to where another step changes nothing ("wes", "we", "i"), so that what is folded stays as it is
+    for (let step = 0; step < MOST_STEPS; step++) {
+      // cookies is taken for the plural of "cooky", cookie is left alone: both are to meet. Of "s" nothing would be left
+      const next: string = pluralize.singular(form).replace(/ie$/, 'y') || form;
+      if (next === form) break;
+      form = next;
+    }
     if (known.size >= ROOM) known.clear();
     known.set(word, form);
   }
   return form;
 }
 
-function normal(text: string): string {
-  const plain = text.normalize('NFKC').toLowerCase();
-  return HAN.test(plain) ? simplified(plain) : plain;
-}
-
 /** The pieces of a text in order: words in the singular, whole runs of unspaced characters. */
 function pieces(text: string): string[] {
-  const found = normal(text.replace(/['’]/g, '')).match(PIECES) ?? [];
-  return found.map((piece) => (UNSPACED.test(piece) ? piece : singular(piece)));
+  const plain = text.normalize('NFKC').toLowerCase().replace(/['’]/g, '');
+  return (plain.match(PIECES) ?? []).map((piece) => {
+    if (!UNSPACED.test(piece)) return singular(piece);
+    // piece by piece: signs that describe a character keep the converter from the one they stand before
+    return HAN.test(piece) ? simplified(piece) : piece;
+  });
 }
 
 /** What two tags have in common when only case, plural, width, spaces, punctuation or the kind of Chinese differ. */
