@@ -57,6 +57,15 @@ export const newAsking = (): Asking => ({
   erasedUntil: 0,
 });
 
+export const newPending = (kind: ProfileKind, askedAt: number): Pending => ({
+  kind,
+  askedAt,
+  attempt: 1,
+  place: null,
+  expiresAt: 0,
+  retryAt: 0,
+});
+
 /** Notes an event's day. True where something changed that is to be kept. */
 export function visit(asking: Asking, time: number): boolean {
   const day = Math.floor(time / DAY);

@@ -3,7 +3,7 @@ import { distinctItems, type BehaviorEvent } from '../shop/behaviour.ts';
 import type { ErasureRequest } from '../shop/users.ts';
 import type { Processor, ProcessorContext, Store, StreamRecord, Table, Timer, Want } from '../stream/topology.ts';
 import { approve, refusalOfBelowTop, remember, type Approval, type ApprovalInput } from './approval.ts';
-import { idOf, newAsking, visit, visitDays, type Asking, type Pending } from './asking.ts';
+import { idOf, newAsking, newPending, visit, visitDays, type Asking, type Pending } from './asking.ts';
 import { Behaviour } from './evidence.ts';
 import { mine, type Mined } from './long-term.ts';
 import type { ProfilesOptions } from './options.ts';
@@ -62,10 +62,7 @@ export class Profiler implements Processor<Incoming> {
       if (late) this.#waiting.wantToJoin(want);
       return;
     }
-    this.#wantAll(key, want);
-    this.#waiting.wantToJoin(want);
-    const place = this.#asking.peek(key)?.pending?.place;
-    if (place != null) this.#waiting.wantPlace(place, want);
+    this.#wantWithLine(key, want);
   }
 
   timerKeys(timer: Timer, want: Want): void {
@@ -73,9 +70,14 @@ export class Profiler implements Processor<Incoming> {
       for (const user of this.#waiting.wantToCall(timer.due, this.#context.now(), want)) this.#wantAll(user, want);
       return;
     }
-    this.#wantAll(timer.key, want);
+    this.#wantWithLine(timer.key, want);
+  }
+
+  /** All of a user, and what it takes to join the line or to leave it. */
+  #wantWithLine(user: string, want: Want): void {
+    this.#wantAll(user, want);
     this.#waiting.wantToJoin(want);
-    const place = this.#asking.peek(timer.key)?.pending?.place;
+    const place = this.#asking.peek(user)?.pending?.place;
     if (place != null) this.#waiting.wantPlace(place, want);
   }
 
@@ -181,7 +183,7 @@ export class Profiler implements Processor<Incoming> {
       this.#asking.put(user, asking);
       return;
     }
-    this.#ask(user, asking, { kind: 'short_term', askedAt, attempt: 1, place: null, expiresAt: 0, retryAt: 0 });
+    this.#ask(user, asking, newPending('short_term', askedAt));
   }
 
   /** Sends a request where the budget has one, else puts the user into line. */
@@ -309,7 +311,7 @@ export class Profiler implements Processor<Incoming> {
     const mined = this.#mined(user);
     if (mined.length === 0) return;
     if (mined.some(({ misses }) => misses === null)) {
-      return this.#ask(user, asking, { kind: 'long_term', askedAt, attempt: 1, place: null, expiresAt: 0, retryAt: 0 });
+      return this.#ask(user, asking, newPending('long_term', askedAt));
     }
     pool.longTermAt = askedAt;
     pool.longTerms++;

@@ -110,10 +110,6 @@ export class Recent {
       .sort((a, b) => newestOf(a, until) - newestOf(b, until) || (a.item < b.item ? -1 : 1))
       .slice(-count);
   }
-
-  get empty(): boolean {
-    return this.searches.length === 0 && this.products.size === 0;
-  }
 }
 
 /** Newest touch of a product up to a time; -Infinity where there is none. */

@@ -1,5 +1,5 @@
 /** How long is waited for what may pass by itself. */
-import { RegistryError } from '../errors.ts';
+import { messageOf, RegistryError, TaskError } from '../errors.ts';
 import type { Logger } from './logger.ts';
 import type { CompiledOptions } from './options.ts';
 import { pause } from './state-db.ts';
@@ -13,6 +13,34 @@ export function backoff(
 ): number {
   const most = Math.min(options.rebuildBackoffMs * 2 ** Math.min(attempt, 20), options.rebuildBackoffMaxMs);
   return Math.round(most * (0.5 + clock.random() / 2));
+}
+
+/** What a task may fail, and how long it waits after each time, until it fails once too often within `rebuildWindow`. */
+export class RebuildBudget {
+  readonly #options: CompiledOptions;
+  readonly #clock: Clock;
+  #failures: number[] = [];
+  #inARow = 0;
+
+  constructor(options: CompiledOptions, clock: Clock) {
+    this.#options = options;
+    this.#clock = clock;
+  }
+
+  /** ms before the next try; or, where there is none, the error to end with. */
+  spend(error: unknown): number | TaskError {
+    const { rebuildWindowMs, rebuildBudget } = this.#options;
+    const now = this.#clock.elapsed();
+    this.#failures = [...this.#failures.filter((time) => now - time < rebuildWindowMs), now];
+    if (this.#failures.length <= rebuildBudget) return backoff(this.#inARow++, this.#options, this.#clock);
+    const what = `${this.#failures.length} failures within ${rebuildWindowMs / 1000} s, the last: ${messageOf(error)}`;
+    return new TaskError('REBUILD_BUDGET', what, { fatal: true, cause: error });
+  }
+
+  /** Something was committed: the next failure is the first in a row. */
+  achieved(): void {
+    this.#inARow = 0;
+  }
 }
 
 interface Waiting {

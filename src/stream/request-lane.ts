@@ -18,7 +18,7 @@ import { SeralError, TaskError, messageOf } from '../errors.ts';
 import type { Log, LogAdmin, RecordBatch, TransactionalProducer } from '../log/port.ts';
 import { DeadLetterRate } from './dead-letters.ts';
 import type { TaskMetrics } from './metrics.ts';
-import { backoff } from './patience.ts';
+import { RebuildBudget } from './patience.ts';
 import { RequestQueue, type QueueContext } from './request-queue.ts';
 import { Sender } from './sender.ts';
 import { pause } from './state-db.ts';
@@ -48,14 +48,13 @@ export class RequestLane<Q, A> {
   readonly #context: LaneContext<Q, A>;
   readonly #host: LaneHost;
   readonly #rate: DeadLetterRate;
+  readonly #budget: RebuildBudget;
   readonly #abort = new AbortController();
   #state: TaskState = 'created';
   #queue: RequestQueue<Q, A> | null = null;
   #producer: TransactionalProducer | null = null;
   #stopping = false;
   #wake: (() => void) | null = null;
-  #failures: number[] = [];
-  #inARow = 0;
   #rebuilds = 0;
   #lastProgress: number;
   #lastError: string | null = null;
@@ -66,6 +65,7 @@ export class RequestLane<Q, A> {
     this.partition = context.partition;
     this.#context = context;
     this.#host = host;
+    this.#budget = new RebuildBudget(options, clock);
     this.#rate = new DeadLetterRate(options.deadLetterShare, options.deadLetterWindow);
     this.#lastProgress = clock.elapsed();
     this.done = new Promise((resolve) => (this.#finish = resolve));
@@ -279,7 +279,7 @@ export class RequestLane<Q, A> {
     }
     queue.committed(position);
     this.#rate.add(counts.done, counts.broken);
-    this.#inARow = 0;
+    this.#budget.achieved();
     this.#progress();
     metrics.observe('commit_seconds', (clock.elapsed() - began) / 1000);
     metrics.inc('records_total', counts.done);
@@ -290,7 +290,7 @@ export class RequestLane<Q, A> {
 
   /** Decides on an error: null to go on with another producer, or the state to end in. */
   async #judge(error: unknown): Promise<TaskState | null> {
-    const { options, clock, logger, metrics } = this.#context;
+    const { logger, metrics } = this.#context;
     const code = error instanceof SeralError ? error.code : undefined;
     if (this.#stopping) {
       if (this.#state === 'closing') logger.warn({ code, error: messageOf(error) }, 'the last commit failed');
@@ -305,13 +305,8 @@ export class RequestLane<Q, A> {
     if (error instanceof SeralError && error.fatal) return this.#fail(error);
     this.#rebuilds++;
     metrics.inc('rebuilds_total');
-    const now = clock.elapsed();
-    this.#failures = [...this.#failures.filter((time) => now - time < options.rebuildWindowMs), now];
-    if (this.#failures.length > options.rebuildBudget) {
-      const what = `${this.#failures.length} failures within ${options.rebuildWindowMs / 1000} s, the last: ${messageOf(error)}`;
-      return this.#fail(new TaskError('REBUILD_BUDGET', what, { fatal: true, cause: error }));
-    }
-    const waitMs = backoff(this.#inARow++, options, clock);
+    const waitMs = this.#budget.spend(error);
+    if (typeof waitMs !== 'number') return this.#fail(waitMs);
     this.#to('rebuilding');
     logger.warn({ code, error: messageOf(error), waitMs }, 'the partition goes on with another producer');
     await this.#producer?.close().catch(() => {});

@@ -20,7 +20,7 @@ import { SeralError, TaskError, messageOf } from '../errors.ts';
 import type { RecordBatch } from '../log/port.ts';
 import { DeadLetterRate, failureOf } from './dead-letters.ts';
 import { statePath } from './local-state.ts';
-import { backoff, RegistryPatience } from './patience.ts';
+import { RebuildBudget, RegistryPatience } from './patience.ts';
 import type { RestoreProgress } from './restore.ts';
 import { Session, type Culprit, type SessionHost } from './session.ts';
 import { pause, StateDb } from './state-db.ts';
@@ -68,9 +68,7 @@ export class Task {
   #roused = false;
   #finish!: () => void;
   #rebuilds = 0;
-  /** when the rebuilds of the window happened, and how many in a row without a commit between */
-  #failures: number[] = [];
-  #inARow = 0;
+  readonly #budget: RebuildBudget;
   #restore: RestoreProgress | null = null;
   #lastRestoreLog = -Infinity;
   #lastProgress: number;
@@ -81,6 +79,7 @@ export class Task {
     this.partition = context.partition;
     this.#context = context;
     this.#host = host;
+    this.#budget = new RebuildBudget(context.options, context.clock);
     this.#lastProgress = context.clock.elapsed();
     this.done = new Promise((resolve) => (this.#finish = resolve));
     setMaxListeners(0, this.#abort.signal);
@@ -252,7 +251,7 @@ export class Task {
   async #commit(session: Session): Promise<void> {
     if (!session.hasUncommitted) return;
     await session.commit();
-    this.#inARow = 0;
+    this.#budget.achieved();
     this.#progress();
   }
 
@@ -288,7 +287,7 @@ export class Task {
 
   /** Decides on an error: null to rebuild, or the state to end in. */
   async #judge(error: unknown): Promise<TaskState | null> {
-    const { options, clock, logger, metrics, names } = this.#context;
+    const { logger, metrics, names } = this.#context;
     metrics.dropCounts();
     if (this.#stopping) {
       if (this.#state === 'closing')
@@ -318,14 +317,8 @@ export class Task {
       // where it cannot be removed it cannot be opened either, which says so
       await StateDb.wipe(path).catch(() => {});
     }
-    const now = clock.elapsed();
-    this.#failures = this.#failures.filter((time) => now - time < options.rebuildWindowMs);
-    this.#failures.push(now);
-    if (this.#failures.length > options.rebuildBudget) {
-      const what = `${this.#failures.length} failures within ${options.rebuildWindowMs / 1000} s, the last: ${messageOf(error)}`;
-      return this.#fail(new TaskError('REBUILD_BUDGET', what, { fatal: true, cause: error }));
-    }
-    const wait = backoff(this.#inARow++, options, clock);
+    const wait = this.#budget.spend(error);
+    if (typeof wait !== 'number') return this.#fail(wait);
     this.#to('rebuilding');
     logger.warn({ code, error: messageOf(error), waitMs: wait }, 'the task is rebuilt from its last commit');
     await pause(wait, this.#abort.signal);
