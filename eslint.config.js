@@ -9,6 +9,8 @@ const rooms = {
   'src/serendipity': ['stream', 'log', 'shop'],
   'src/inference': [],
   'src/profile': ['stream', 'log', 'shop', 'inference'],
+  'src/serengpt': ['stream', 'log', 'shop', 'inference', 'profile'],
+  'src/nearline': ['stream', 'log', 'shop', 'inference', 'serendipity', 'serengpt'],
 };
 const allRooms = [
   'stream',
@@ -53,7 +55,7 @@ const roomRules = Object.entries(rooms).map(([folder, allowed]) => {
 });
 
 export default tseslint.config(
-  { ignores: ['node_modules', 'dist', 'coverage', 'patches', 'data'] },
+  { ignores: ['node_modules', 'dist', 'coverage', 'patches', 'data', 'models', 'training'] },
   js.configs.recommended,
   ...tseslint.configs.recommended,
   {

@@ -15,7 +15,7 @@ import { kafkaLog } from '../src/log/kafka/index.ts';
 import type { OutRecord } from '../src/log/port.ts';
 import { embeddedSerdes } from '../src/log/registry/embedded.ts';
 import type { ProfileRequest } from '../src/profile/records.ts';
-import { bucketOf } from '../src/profile/schedule.ts';
+import { bucketOf } from '../src/shop/buckets.ts';
 import type { BehaviorEvent, EventType } from '../src/shop/behaviour.ts';
 import { requiredTopics } from '../src/stream/names.ts';
 import { profilesTopology } from '../topologies/profiles.ts';

@@ -6,7 +6,7 @@ import { Profiler } from '../src/profile/profiler.ts';
 import { recentCodec } from '../src/profile/recent.ts';
 import { checkAnswer, type ProfileProposals } from '../src/profile/records.ts';
 import { staticProfile } from '../src/profile/static-profile.ts';
-import { budgetCodec, pieceCodec } from '../src/profile/waiting.ts';
+import { budgetCodec, pieceCodec } from '../src/stream/waiting.ts';
 import { checkEvent, type BehaviorEvent } from '../src/shop/behaviour.ts';
 import type { CatalogItem } from '../src/shop/catalog.ts';
 import { checkErasure, type ErasureRequest, type UserAttributes } from '../src/shop/users.ts';

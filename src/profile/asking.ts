@@ -1,7 +1,7 @@
 import { Reader, Writer } from '../stream/bytes.ts';
 import type { Codec } from '../stream/topology.ts';
 import type { ProfileKind } from './records.ts';
-import type { Place } from './waiting.ts';
+import type { Place } from '../stream/waiting.ts';
 
 const DAY = 86_400_000;
 const DAYS = 28;

@@ -12,8 +12,8 @@ import type { Product, ProductReader } from './products.ts';
 import { Recent, type Bounds } from './recent.ts';
 import type { LongTermProfile, ProfileKind, ProfileProposals, RefusedTag, ShortTermProfile } from './records.ts';
 import { requestOf } from './request.ts';
-import { bucketOf, turnOf } from './schedule.ts';
-import { ACTIVE, OTHERS, Waiting, type Budget } from './waiting.ts';
+import { bucketOf, turnOf } from '../shop/buckets.ts';
+import { ACTIVE, OTHERS, Waiting, type Budget } from '../stream/waiting.ts';
 
 type Incoming = BehaviorEvent | ProfileProposals | ErasureRequest;
 

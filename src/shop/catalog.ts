@@ -11,6 +11,8 @@ export interface CatalogItem {
   seller_id: string | null;
   tags: string[];
   price: number | null;
+  /** in stock; true where nothing is said */
+  available?: boolean;
   /** int8 a dimension; only the direction counts */
   embedding?: Buffer | null;
   /** what made the embedding */
@@ -35,5 +37,6 @@ export function catalogFromJson(json: unknown): CatalogItem {
     seller_id: text(item.seller_id),
     tags: texts(item.tags),
     price: typeof item.price === 'number' ? item.price : null,
+    available: item.available !== false,
   };
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { PROFILES_DEFAULTS, type ProfilesOptions } from '../../src/profile/options.ts';
 import type { LongTermProfile, ProfileProposals, ProfileRequest, ShortTermProfile } from '../../src/profile/records.ts';
-import { bucketOf, turnOf } from '../../src/profile/schedule.ts';
+import { bucketOf, turnOf } from '../../src/shop/buckets.ts';
 import type { BehaviorEvent, EventType } from '../../src/shop/behaviour.ts';
 import { TopologyTestDriver } from '../../src/stream/driver.ts';
 import { profilesTopology } from '../../topologies/profiles.ts';

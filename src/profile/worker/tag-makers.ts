@@ -5,7 +5,8 @@ import type { Failure } from '../../stream/dead-letters.ts';
 import type { CatalogWords } from './catalog-words.ts';
 import { EXTRACTIVE, extract } from './extractive.ts';
 import { readAnswer, type Dropped, type Proposal } from './parse-answer.ts';
-import { ANSWER_SCHEMA, type Prompts } from './prompt.ts';
+import type { Prompts } from '../../inference/prompts.ts';
+import { ANSWER_SCHEMA, messagesOf } from './prompt.ts';
 import type { ProfileProposals, ProfileRequest } from '../records.ts';
 
 /** What a maker says, before tags of one meaning are folded and the number is cut. */
@@ -40,7 +41,7 @@ export class ModelTagMaker implements TagMaker {
   }
 
   async propose(request: ProfileRequest, signal: AbortSignal): Promise<Proposed> {
-    const messages = this.#prompts.messagesOf(request);
+    const messages = messagesOf(this.#prompts, request);
     const { temperature, maxTokens } = this.#options;
     const generated = await this.#generator.generate(
       { messages, schema: ANSWER_SCHEMA, temperature, maxTokens },

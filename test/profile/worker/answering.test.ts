@@ -5,7 +5,7 @@ import type { Generated, GenerateRequest, Generator } from '../../../src/inferen
 import { NgramEmbedder } from '../../../src/inference/ngram-embedder.ts';
 import { Answering, answerExtractively, type AnsweringOptions } from '../../../src/profile/worker/answering.ts';
 import { CatalogWords } from '../../../src/profile/worker/catalog-words.ts';
-import { Prompts } from '../../../src/profile/worker/prompt.ts';
+import { Prompts } from '../../../src/inference/prompts.ts';
 import { ExtractiveTagMaker, ModelTagMaker } from '../../../src/profile/worker/tag-makers.ts';
 import { silent } from '../../../src/stream/logger.ts';
 import { bought, requestWith, searched } from './requests.ts';

@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { Prompts, quoted } from '../../../src/profile/worker/prompt.ts';
+import { Prompts, quoted } from '../../../src/inference/prompts.ts';
+import { messagesOf } from '../../../src/profile/worker/prompt.ts';
 import { bought, requestWith, searched } from './requests.ts';
 
 const prompts = new Prompts();
-const userPart = (request: Parameters<Prompts['messagesOf']>[0]) => prompts.messagesOf(request)[1]!.content;
+const userPart = (request: Parameters<typeof messagesOf>[1]) => messagesOf(prompts, request)[1]!.content;
 
 /** The lines of a block; fails where there is not exactly one of the name. */
 function blockOf(content: string, name: string): string[] {
@@ -128,7 +129,7 @@ describe('the versions of prompts', () => {
     const own = new Prompts(folder);
     expect(own.versions()).toEqual(['ours-2']);
     const request = requestWith({ prompt_version: 'ours-2', searches: [searched('tent & "rope"')] });
-    expect(own.messagesOf(request)).toEqual([
+    expect(messagesOf(own, request)).toEqual([
       { role: 'system', content: 'be brief' },
       { role: 'user', content: '"tent & \\"rope\\"";' },
     ]);
@@ -137,7 +138,7 @@ describe('the versions of prompts', () => {
   it.each(['no line between', 'a\n---\nb\n---\nc', 'a\n---\n{{#open}}'])('refuses what is no prompt: %j', (text) => {
     folder = mkdtempSync(join(tmpdir(), 'seral-prompts-'));
     writeFileSync(join(folder, 'ours.md'), text);
-    expect(() => new Prompts(folder!).messagesOf(requestWith({ prompt_version: 'ours' }))).toThrow(
+    expect(() => messagesOf(new Prompts(folder!), requestWith({ prompt_version: 'ours' }))).toThrow(
       expect.objectContaining({ code: 'BAD_PROMPT' }),
     );
   });

@@ -1,8 +1,5 @@
-/**
- * When a user is asked about: not before `refreshAfter` has passed since the last profile, and then at the time of the
- * user's bucket, so that users who come due together are asked for one bucket after the other.
- */
-import { hashId } from '../shop/behaviour.ts';
+/** Users in buckets (paper, 5.1.4), so that those who come due together are asked about one bucket after the other. */
+import { hashId } from './behaviour.ts';
 
 /** 0 <= bucket < buckets. The hash is salted: a bucket's users are spread over all partitions. */
 export function bucketOf(user: string, buckets: number): number {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { partitionOf } from '../../src/log/murmur2.ts';
-import { bucketOf, turnOf } from '../../src/profile/schedule.ts';
+import { bucketOf, turnOf } from '../../src/shop/buckets.ts';
 
 const DAY = 86_400_000;
 

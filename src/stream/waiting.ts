@@ -2,8 +2,8 @@
  * Users whose request waits for its turn in the budget of a minute: a line of active users and one of the others, each in
  * pieces of a hundred, so that coming and going rewrites little. A partition's own; the budget is its share.
  */
-import { Reader, Writer } from '../stream/bytes.ts';
-import type { Codec, Store, Want } from '../stream/topology.ts';
+import { Reader, Writer } from './bytes.ts';
+import type { Codec, Store, Want } from './topology.ts';
 
 export const ACTIVE = 0;
 export const OTHERS = 1;

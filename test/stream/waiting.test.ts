@@ -1,14 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import {
-  ACTIVE,
-  OTHERS,
-  Waiting,
-  budgetCodec,
-  pieceCodec,
-  type Budget,
-  type Place,
-} from '../../src/profile/waiting.ts';
+import { ACTIVE, OTHERS, Waiting, budgetCodec, pieceCodec, type Budget, type Place } from '../../src/stream/waiting.ts';
 import type { Codec, Store } from '../../src/stream/topology.ts';
 
 /** A store whose values go through their bytes at each write, and which refuses what was not named. */
