@@ -88,20 +88,20 @@ function templateOf(text: string, version: string): Prompt {
 const render = (template: string, view: object): string =>
   Mustache.render(template, view, {}, { escape: String }).trim();
 
-/**
- * One text as a JSON string without control and invisible characters, cut: it can neither end its block nor open one,
- * whatever it holds. Brackets are written as escapes too, so that no text spells a mark of a chat template (`<|im_end|>`,
- * `[/INST]`), which some servers obey wherever it stands.
- */
-export function quoted(text: string): string {
+/** One text on one line, cut, without control and invisible characters. */
+export function cleaned(text: string): string {
   const plain = text
     .toWellFormed()
     .normalize('NFC')
     .replace(/[\p{Cc}\p{Cf}\p{Co}\p{Zl}\p{Zp}\s]+/gu, ' ')
     .trim();
-  const cut = [...plain.slice(0, LONGEST_TEXT * 2)].slice(0, LONGEST_TEXT).join('');
-  return JSON.stringify(cut.toWellFormed()).replace(
-    /[<>[\]]/g,
-    (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return [...plain.slice(0, LONGEST_TEXT * 2)].slice(0, LONGEST_TEXT).join('').toWellFormed();
 }
+
+/**
+ * One text as a JSON string: it can neither end its block nor open one, whatever it holds. Brackets are written as escapes
+ * too, so that no text spells a mark of a chat template (`<|im_end|>`, `[/INST]`), which some servers obey wherever it
+ * stands.
+ */
+export const quoted = (text: string): string =>
+  JSON.stringify(cleaned(text)).replace(/[<>[\]]/g, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`);
