@@ -62,6 +62,7 @@ export function fileProblems(config: Config): string[] {
     ['kafka.sasl.passwordFile', sasl.passwordFile],
     ['registry.passwordFile', config.registry.passwordFile],
     ['profileWorker.apiKeyFile', config.profileWorker.apiKeyFile],
+    ['retrievalWorker.openSearch.passwordFile', config.retrievalWorker.openSearch.passwordFile],
   ];
   return named.flatMap(([key, file]) => {
     try {
@@ -76,6 +77,13 @@ export function fileProblems(config: Config): string[] {
 /** The key of the profile worker's model server, where one is set. */
 export const profileApiKey = ({ profileWorker }: Config): string | null =>
   secretOf('profileWorker', profileWorker.apiKey, profileWorker.apiKeyFile, 'apiKey') ?? null;
+
+/** Of the retrieval worker's OpenSearch, where it asks for one. */
+export function openSearchAuth({ retrievalWorker }: Config): { username: string; password: string } | null {
+  const { username, password, passwordFile } = retrievalWorker.openSearch;
+  if (username === null) return null;
+  return { username, password: secretOf('retrievalWorker.openSearch', password, passwordFile)! };
+}
 
 const secretOf = (where: string, given: string | null, file: string | null, key = 'password'): string | undefined =>
   // the newline that editors put at a file's end is not part of a password

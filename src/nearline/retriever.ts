@@ -49,6 +49,8 @@ export interface Retrieval {
 export interface Retriever {
   /** the engine and the embedder, with their versions */
   readonly name: string;
+  /** Called before the first request. Throws what no waiting will cure. */
+  prepare(signal: AbortSignal): Promise<void>;
   /**
    * Items in stock, at most `k` for each text and channel. Throws InferenceError (RETRIEVER_UNAVAILABLE, RETRIEVER_TIMEOUT,
    * RETRIEVER_REFUSED, or the embedder's), or the signal's reason.

@@ -1,19 +1,19 @@
 /**
- * The pre-ranker that can be exchanged while it works (paper, 5.1.4: pre-ranking models are trained and updated all the time).
+ * The pre-ranker that can be exchanged while it works (paper, 5.1.4: retrieval and pre-ranking models are trained and updated all the time).
  * The folder is looked at every so often. What is new in it is loaded beside the model that is in use, checked, asked, and
  * only then put in its place; what fails is refused, and the old one goes on. An old one is closed when its last batch is done.
  *
  *   none ─► in use ─► replaced ─► closed        at any time: a refused one changes nothing
  */
-import { SeralError, messageOf } from '../../errors.ts';
+import { InferenceError, SeralError, messageOf } from '../../errors.ts';
 import type { Ranker } from '../../inference/ranker.ts';
 import type { Logger } from '../../stream/logger.ts';
 import { columnsOf, FEATURES } from './features.ts';
-import { readModel, signatureOf, type RankerManifest } from './manifest.ts';
+import { loadedAside, signatureOf } from './model-copy.ts';
 import { checkScores, smoke } from './smoke.ts';
 
-/** Makes a ranker of a model's bytes. */
-export type LoadRanker = (bytes: Buffer, manifest: RankerManifest) => Promise<Ranker>;
+/** Makes a ranker of a model's folder. Throws InferenceError. */
+export type LoadRanker = (folder: string) => Promise<Ranker>;
 
 export interface SwapObserver {
   /** null: there is none, items go by their retrieval score */
@@ -79,7 +79,9 @@ export class SwappingRanker {
     try {
       const scores = await current.ranker.score(columnsOf(rows, features));
       checkScores(scores, name);
-      if (scores.length !== rows.length / FEATURES.length) throw new RangeError(`${name} gives ${scores.length} scores`);
+      if (scores.length !== rows.length / FEATURES.length) {
+        throw new InferenceError('BAD_SCORES', `${name} gives ${scores.length} scores`);
+      }
       return { scores, name };
     } finally {
       current.batches--;
@@ -133,9 +135,12 @@ export class SwappingRanker {
 
   async #loaded(): Promise<Ranker> {
     const { folder, load } = this.#options;
-    const { manifest, bytes } = await readModel(folder);
-    const ranker = await load(bytes, manifest);
+    const ranker = await loadedAside(folder, load);
     try {
+      const unknown = ranker.features.filter((name) => !(FEATURES as readonly string[]).includes(name));
+      if (unknown.length > 0) {
+        throw new InferenceError('UNKNOWN_FEATURE', `${ranker.name} asks for ${unknown.join(', ')}`);
+      }
       await smoke(ranker);
       return ranker;
     } catch (error) {

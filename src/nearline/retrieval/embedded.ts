@@ -45,6 +45,10 @@ export class EmbeddedRetriever implements Retriever, CatalogIndex {
     this.#queue = new EmbeddingQueue({ embedder, logger, embedded: (entries) => this.#embedded(entries) });
   }
 
+  prepare(): Promise<void> {
+    return Promise.resolve();
+  }
+
   put(item: CatalogItem): void {
     const before = this.#rows.get(item.item_id);
     const available = item.available !== false;
