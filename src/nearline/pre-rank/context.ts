@@ -1,7 +1,7 @@
 /** What a generation says of its user, with vectors: what items are held against. */
 import type { Embedder } from '../../inference/embedder.ts';
 import type { Generation } from '../../serengpt/records.ts';
-import { hasDirection } from '../retrieval/item-text.ts';
+import { hasDirection, queryText } from '../retrieval/item-text.ts';
 import type { ShopItem } from '../retriever.ts';
 import type { RankContext } from './features.ts';
 
@@ -32,7 +32,7 @@ export async function contextOf(
       ...history.filter(({ item }) => item?.vector == null).map(({ text }) => text),
     ]),
   ];
-  const vectors = wanted.length === 0 ? [] : await embedder.embed(wanted);
+  const vectors = wanted.length === 0 ? [] : await embedder.embed(wanted.map(queryText));
   const vectorOf = new Map(wanted.map((text, i) => [text, hasDirection(vectors[i]!) ? vectors[i]! : null]));
   return {
     texts: told.texts,

@@ -11,7 +11,7 @@ import type { CatalogIndex, Found, Retrieval, Retriever, RetrieverStatus, ShopIt
 import { Bm25Index } from './bm25.ts';
 import { EmbeddingQueue } from './embedding-queue.ts';
 import { fuse } from './fusion.ts';
-import { hasDirection, itemText, itemWords, queryWords } from './item-text.ts';
+import { hasDirection, itemText, itemWords, queryText, queryWords } from './item-text.ts';
 import { Same } from './same.ts';
 import { VectorIndex } from './vector-index.ts';
 
@@ -90,7 +90,7 @@ export class EmbeddedRetriever implements Retriever, CatalogIndex {
     const begun = performance.now();
     const keyword = texts.map(({ text }) => this.#keyword.search(queryWords(text), k));
     const between = performance.now();
-    const vectors = await this.#options.embedder.embed(texts.map(({ text }) => text));
+    const vectors = await this.#options.embedder.embed(texts.map(({ text }) => queryText(text)));
     signal.throwIfAborted();
     const vector = this.#vector.search(vectors, k);
     const ended = performance.now();

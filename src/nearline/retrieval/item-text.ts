@@ -26,7 +26,10 @@ export function itemText({ title, category_path }: Pick<CatalogItem, 'title' | '
   return text === '' ? null : text;
 }
 
-export const queryWords = (text: string): string[] => wordsOf(text.slice(0, LONGEST_TEXT)).slice(0, MOST_QUERY_WORDS);
+/** What is embedded of a generated text. */
+export const queryText = (text: string): string => text.slice(0, LONGEST_TEXT);
+
+export const queryWords = (text: string): string[] => wordsOf(queryText(text)).slice(0, MOST_QUERY_WORDS);
 
 /** A vector without a direction says nothing. */
 export const hasDirection = (vector: Int8Array): boolean => vector.some((part) => part !== 0);

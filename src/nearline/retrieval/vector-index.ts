@@ -45,9 +45,10 @@ export class VectorIndex {
     const keys = new BigUint64Array(entries.length);
     const flat = new Int8Array(entries.length * this.dimensions);
     const last = new Map(entries.map((entry) => [entry.id, entry.vector]));
+    // all of them before any slot is given: the last one removed may have the graph made anew
+    for (const id of last.keys()) this.remove(id);
     let count = 0;
     for (const [id, vector] of last) {
-      this.remove(id);
       const slot = this.#free.pop() ?? this.#ids.length;
       this.#ids[slot] = id;
       this.#slots.set(id, slot);

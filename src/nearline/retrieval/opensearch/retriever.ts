@@ -9,7 +9,7 @@ import { cosine, type Embedder } from '../../../inference/embedder.ts';
 import type { GeneratedText } from '../../../serengpt/records.ts';
 import type { Found, Retrieval, Retriever, RetrieverStatus, ShopItem } from '../../retriever.ts';
 import { fuse } from '../fusion.ts';
-import { hasDirection, queryWords } from '../item-text.ts';
+import { hasDirection, queryText, queryWords } from '../item-text.ts';
 import { TopItems, type Scored } from '../top-items.ts';
 import type { OpenSearchClient } from './client.ts';
 import { ensureIndex, itemOf, SOURCE } from './documents.ts';
@@ -52,7 +52,7 @@ export class OpenSearchRetriever implements Retriever {
 
   async retrieve(texts: readonly GeneratedText[], k: number, signal: AbortSignal): Promise<Retrieval> {
     const words = texts.map(({ text }) => queryWords(text));
-    const vectors = await this.#options.embedder.embed(texts.map(({ text }) => text));
+    const vectors = await this.#options.embedder.embed(texts.map(({ text }) => queryText(text)));
     const items = new Map<string, ShopItem>();
     const note = ({ _id, _source }: Hit): void => {
       if (!items.has(_id)) items.set(_id, itemOf(_id, _source));
