@@ -52,7 +52,7 @@ def held_out(model, pieces, pad):
     return total / count
 
 
-def stage(name, model, passes, rate, prompt_weight, pad, report, evaluate):
+def stage(name, model, passes, rate, prompt_weight, pad, bf16, report, evaluate):
     """`passes`: an epoch's batches each."""
     steps = sum(map(len, passes))
     decayed = [p for p in model.parameters() if p.dim() > 1]
@@ -69,7 +69,8 @@ def stage(name, model, passes, rate, prompt_weight, pad, report, evaluate):
     for epoch, pieces in enumerate(passes, start=1):
         mean = 0.0
         for piece in pieces:
-            loss, title = loss_of(model, Batch(piece, pad), prompt_weight)
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+                loss, title = loss_of(model, Batch(piece, pad), prompt_weight)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -91,11 +92,12 @@ def main():
     parser.add_argument("--context", type=int, default=320, help="tokens of a prompt")
     parser.add_argument("--hidden", type=int, default=192)
     parser.add_argument("--layers", type=int, default=3)
-    parser.add_argument("--language-epochs", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--language-epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=7)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--keep", type=float, default=0.8, help="share of a prompt's parts that an epoch sees")
-    parser.add_argument("--tokens", type=int, default=6000, help="of a batch")
+    parser.add_argument("--tokens", type=int, default=2400, help="of a batch")
+    parser.add_argument("--bf16", action="store_true", help="matrix products in bfloat16: half the time where the processor has it")
     parser.add_argument("--validate-from", default=None, help="a day: train before it alone, and evaluate on what follows in training")
     args = parser.parse_args()
 
@@ -145,9 +147,9 @@ def main():
     # titles alone stand behind an empty prompt, which a user without any past has too
     titles = [("next:", catalog[at : at + 12]) for at in range(0, len(catalog), 12)]
     language = [batches(groups + titles, coder, rng, args.tokens, 12, args.keep) for _ in range(args.language_epochs)]
-    stage("language", model, language, args.rate, 1.0, coder.pad, report, evaluate)
+    stage("language", model, language, args.rate, 1.0, coder.pad, args.bf16, report, evaluate)
     sft = [batches(groups, coder, rng, args.tokens, 12, args.keep) for _ in range(args.epochs)]
-    stage("sft", model, sft, args.rate / 2, 0.0, coder.pad, report, evaluate)
+    stage("sft", model, sft, args.rate / 2, 0.0, coder.pad, args.bf16, report, evaluate)
 
     out = folder(f"{args.out}/hf")
     model.eval()
