@@ -30,7 +30,7 @@ import { SerengptMetrics } from './serengpt-metrics.ts';
 import { SERENGPT_WORKER, type SerengptWorkerSettings } from './settings.ts';
 
 export interface SerengptWorkerOptions extends SerengptWorkerSettings {
-  /** the model. Its `onRetry` is to tell `retried` of this worker's metrics. The worker closes it */
+  /** the model, which the caller closes after `stop`. Its `onRetry` is to tell `retried` of this worker's metrics */
   sampler: (metrics: ModelMetrics) => Sampler;
   log: Log;
   serdes: Serdes;
@@ -49,8 +49,6 @@ export interface SerengptWorkerOptions extends SerengptWorkerSettings {
 
 export class SerengptWorker {
   readonly #worker: RequestWorker<RegenerationRequest, Generation>;
-  readonly #sampler: Sampler;
-  #stopped: Promise<void> | null = null;
 
   /** Throws InferenceError UNKNOWN_PROMPT where the folder of the prompts cannot be read, and what making the sampler does. */
   constructor(given: SerengptWorkerOptions) {
@@ -61,10 +59,9 @@ export class SerengptWorker {
     prompts.versions();
     const model = new ModelMetrics(registry, SERENGPT_WORKER, given);
     const figures = new SerengptMetrics(registry);
-    this.#sampler = given.sampler(model);
     const generating = new Generating({
       ...given,
-      sampler: this.#sampler,
+      sampler: given.sampler(model),
       prompts,
       now,
       onSampling: (sampling) => {
@@ -105,7 +102,7 @@ export class SerengptWorker {
 
   /** Idempotent. */
   stop(): Promise<void> {
-    return (this.#stopped ??= this.#worker.stop().finally(() => this.#sampler.close()));
+    return this.#worker.stop();
   }
 }
 
