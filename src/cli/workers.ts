@@ -1,6 +1,8 @@
 /** The workers that answer the requests of topologies. */
 import { RETRIEVAL_ANSWERS, RETRIEVAL_REQUESTS, RETRIEVAL_WORKER } from '../nearline/worker/settings.ts';
 import { PROFILE_ANSWERS, PROFILE_REQUESTS, PROFILE_WORKER } from '../profile/worker/settings.ts';
+import { GENERATIONS, REGENERATION_REQUESTS } from '../serengpt/records.ts';
+import { SERENGPT_WORKER } from '../serengpt/worker/settings.ts';
 import type { Topology } from '../stream/topology.ts';
 
 export interface WorkerEntry {
@@ -14,6 +16,7 @@ export interface WorkerEntry {
 
 export const WORKERS: readonly WorkerEntry[] = [
   { command: 'profile', name: PROFILE_WORKER, requests: PROFILE_REQUESTS, answers: PROFILE_ANSWERS },
+  { command: 'serengpt', name: SERENGPT_WORKER, requests: REGENERATION_REQUESTS, answers: GENERATIONS },
   { command: 'retrieval', name: RETRIEVAL_WORKER, requests: RETRIEVAL_REQUESTS, answers: RETRIEVAL_ANSWERS },
 ];
 

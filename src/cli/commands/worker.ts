@@ -23,6 +23,20 @@ Serves /live, /ready and /metrics on http.host and http.port.`,
       await untilStopped(command, runProfileWorker);
     });
   worker
+    .command('serengpt')
+    .description('sample titles until told to stop (SIGTERM, Ctrl-C); exit code 1 where it fails')
+    .addHelpText(
+      'after',
+      `
+Answers serengpt.regeneration-requests on serengpt.generations, as the section serengptWorker of the configuration says: by
+a small model in this process ("onnx"), or by any server that speaks OpenAI's completions, such as vLLM ("openai"). More
+processes share the work. Serves /live, /ready and /metrics on http.host and http.port.`,
+    )
+    .action(async (_options: object, command: Command) => {
+      const { runSerengptWorker } = await import('../serengpt-worker.ts');
+      await untilStopped(command, runSerengptWorker);
+    });
+  worker
     .command('retrieval')
     .description('find items for generated titles until told to stop (SIGTERM, Ctrl-C); exit code 1 where it fails')
     .addHelpText(
