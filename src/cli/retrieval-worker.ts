@@ -12,13 +12,14 @@ import { CatalogIndexer } from '../nearline/retrieval/opensearch/indexer.ts';
 import { OpenSearchRetriever } from '../nearline/retrieval/opensearch/retriever.ts';
 import { TableFollower } from '../nearline/worker/catalog-follower.ts';
 import { RetrievalWorker, type RetrievalWorkerOptions } from '../nearline/worker/retrieval-worker.ts';
-import { CATALOG, RETRIEVAL_DEFAULTS } from '../nearline/worker/settings.ts';
+import { CATALOG } from '../nearline/worker/settings.ts';
 import { Metrics } from '../stream/metrics.ts';
+import type { RuntimeOptions } from '../stream/options.ts';
 import type { Config } from './config.ts';
 import { openSearchAuth } from './environment.ts';
 import type { Logger } from './logging.ts';
-import { runtimeOptions } from './runtime-options.ts';
 import { checkTopics, watch } from './watch.ts';
+import { workerRuntime } from './worker-options.ts';
 
 export interface RunRetrievalWorkerOptions {
   config: Config;
@@ -31,26 +32,23 @@ export interface RunRetrievalWorkerOptions {
   onListening?: (url: string) => void;
 }
 
-/** So much of the stop's deadline is for the last commit and for leaving the group. */
-const LEAVING_MS = 5000;
 const modelsFolder = join(import.meta.dirname, '../../models');
 
 /** Resolves when it was told to stop and has; throws where it died, or did not end by its deadline. */
 export async function runRetrievalWorker(options: RunRetrievalWorkerOptions): Promise<void> {
-  const { config, log, serdes, logger, stop } = options;
-  const { engine, embedder: embeddedBy, concurrency } = config.retrievalWorker;
+  const { config, log, serdes, logger } = options;
+  const { engine, concurrency } = config.retrievalWorker;
   await checkTopics(log, RetrievalWorker.topics(), ['regeneration', 'candidates']);
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const metrics = new Metrics(registry);
   await usingEmbedder(config, async (embedder) => {
-    const { host } = config.http;
-    const what = { worker: 'retrieval', engine, embedder: embedder.name, embeddedBy, concurrency, host };
+    const what = { worker: 'retrieval', engine, embedder: embedder.name, concurrency };
     const make = (onFatal: (error: Error) => void): RetrievalWorker[] => {
       const given = retrievalWorkerOptions({ config, embedder, log, serdes, logger, onFatal });
       return [new RetrievalWorker({ ...given, registry, metrics })];
     };
-    await watch({ ...options, stop, registry, what, make });
+    await watch({ ...options, registry, what, make });
   });
 }
 
@@ -70,11 +68,10 @@ export function retrievalWorkerOptions(given: {
   onFatal: (error: Error) => void;
 }): Omit<RetrievalWorkerOptions, 'registry' | 'metrics'> {
   const { config, log, serdes, logger, onFatal, embedder } = given;
-  const { retrievalWorker, runtime, app } = config;
+  const { retrievalWorker } = config;
   const { concurrency, perText, items, perCategory, leastScore } = retrievalWorker;
-  const options = runtimeOptions(app, runtime);
+  const { options, drainMs } = workerRuntime(config, retrievalWorker.openSearch.requestTimeout);
   return {
-    ...RETRIEVAL_DEFAULTS,
     concurrency,
     perText,
     items,
@@ -90,7 +87,7 @@ export function retrievalWorkerOptions(given: {
     logger,
     onFatal,
     options,
-    drainMs: Math.max(runtime.stopDeadline - LEAVING_MS, runtime.stopDeadline / 2),
+    drainMs,
   };
 }
 
@@ -98,7 +95,7 @@ type Given = Parameters<typeof retrievalWorkerOptions>[0];
 
 function engineOf(
   { config, embedder, log, serdes, logger, onFatal }: Given,
-  options: ReturnType<typeof runtimeOptions>,
+  options: RuntimeOptions,
 ): Pick<RetrievalWorkerOptions, 'retriever' | 'follower'> {
   const now = Date.now;
   const { engine, openSearch } = config.retrievalWorker;
