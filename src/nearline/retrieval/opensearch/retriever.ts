@@ -57,7 +57,7 @@ export class OpenSearchRetriever implements Retriever {
     const note = ({ _id, _source }: Hit): void => {
       if (!items.has(_id)) items.set(_id, itemOf(_id, _source));
     };
-    const asked = [...words.map((list) => keywordQuery(list, k)), ...vectors.map((vector) => vectorQuery(vector, k))];
+    const asked = [...words.map((list) => keywordQuery(list, k)), ...vectors.map((vector, i) => (words[i]!.length === 0 ? null : vectorQuery(vector, k)))];
     const { hits, took } = await this.#search(asked, signal);
     const keyword = words.map((list, i) => keywordScores(hits[i]!, list));
     const vector = vectors.map((one, i) => {
