@@ -153,7 +153,10 @@ const generating = new Generating({
 
 const features: Buffer[] = [];
 const lines: string[] = [];
-const counts = { train: { requests: 0, rows: 0, serendipitous: 0, clicked: 0 }, test: { requests: 0, rows: 0, serendipitous: 0, clicked: 0 } };
+const counts = {
+  train: { requests: 0, rows: 0, serendipitous: 0, clicked: 0 },
+  test: { requests: 0, rows: 0, serendipitous: 0, clicked: 0 },
+};
 const reach = { serendipitous: 0, found: 0 };
 
 async function exported(visit: Visit): Promise<void> {
