@@ -13,6 +13,7 @@ import { doctorCommand } from './commands/doctor.ts';
 import { explainCommand } from './commands/explain.ts';
 import { forgetCommand } from './commands/forget.ts';
 import { replayCommand } from './commands/replay.ts';
+import { reportCommand } from './commands/report.ts';
 import { runCommand } from './commands/run.ts';
 import { schemasCommand } from './commands/schemas.ts';
 import { topicsCommand } from './commands/topics.ts';
@@ -29,6 +30,7 @@ const commands: ((program: Command) => void)[] = [
   topicsCommand,
   schemasCommand,
   explainCommand,
+  reportCommand,
   forgetCommand,
   doctorCommand,
   dlqCommand,
