@@ -18,7 +18,7 @@ export interface RowsFrom {
   parts(from: string | null): AsyncIterable<AsyncIterable<UserDay[]>>;
   /** of metrics.daily, the last row of each day and arm; null where there is no such topic */
   daily(): Promise<MetricsDay[] | null>;
-  /** records that could not be read */
+  /** records that could not be read, in the last reading */
   readonly unreadable: number;
 }
 
@@ -29,13 +29,13 @@ export async function rowsOfLog(log: Log, serdes: Serdes, onProgress: (records: 
     const text = `neither ${USER_DAYS_TOPIC} nor ${METRICS_TOPIC} is there: \`seral topics apply\` and \`seral run labels metrics\` make and fill them`;
     throw new SeralError('MISSING_TOPICS', text);
   }
-  let unreadable = 0;
+  const unreadable = { userDays: 0, daily: 0 };
   let records = 0;
 
   async function* decoded<T>(
     reader: OffsetReader,
     serde: Serde<T>,
-    topic: string,
+    [topic, counted]: [string, keyof typeof unreadable],
     { partition, start, end }: { partition: number; start: number; end: number },
   ): AsyncGenerator<T[]> {
     for await (const batch of reader.read({ topic, partition }, start, end)) {
@@ -48,7 +48,7 @@ export async function rowsOfLog(log: Log, serdes: Serdes, onProgress: (records: 
           rows.push(serde.decode(value));
         } catch (error) {
           if (!(error instanceof SeralError)) throw error;
-          unreadable++;
+          unreadable[counted]++;
         }
       }
       onProgress((records += batch.records.length));
@@ -59,11 +59,12 @@ export async function rowsOfLog(log: Log, serdes: Serdes, onProgress: (records: 
   return {
     async *parts(from) {
       if (userDays === null) return;
+      unreadable.userDays = 0;
       const serde = await serdes.serde<UserDay>(USER_DAYS_TOPIC, 'UserDay');
       const bounds = await boundsOf(log, USER_DAYS_TOPIC, from);
       const reader = log.reader();
       try {
-        for (const bound of bounds) yield decoded(reader, serde, USER_DAYS_TOPIC, bound);
+        for (const bound of bounds) yield decoded(reader, serde, [USER_DAYS_TOPIC, 'userDays'], bound);
       } finally {
         await reader.close();
       }
@@ -75,7 +76,7 @@ export async function rowsOfLog(log: Log, serdes: Serdes, onProgress: (records: 
       const reader = log.reader();
       try {
         for (const bound of await boundsOf(log, METRICS_TOPIC, null)) {
-          for await (const rows of decoded(reader, serde, METRICS_TOPIC, bound)) {
+          for await (const rows of decoded(reader, serde, [METRICS_TOPIC, 'daily'], bound)) {
             for (const row of rows) last.set(metricsKey(row.day, row.arm), row);
           }
         }
@@ -85,7 +86,7 @@ export async function rowsOfLog(log: Log, serdes: Serdes, onProgress: (records: 
       return [...last.values()];
     },
     get unreadable() {
-      return unreadable;
+      return unreadable.userDays + unreadable.daily;
     },
   };
 }
@@ -135,6 +136,7 @@ export function rowsOfFile(path: string, onProgress: (bytes: number) => void): R
   }
   return {
     async *parts() {
+      unreadable = 0;
       yield rows();
     },
     daily: () => Promise.resolve(null),
