@@ -165,11 +165,12 @@ export class LocalTask {
     const source = this.#sources.get(record.source);
     if (source === undefined) throw new TopologyError('NO_SUCH_SOURCE', `no source is named "${record.source}"`);
     try {
-      const { time: timeOf, check } = source.spec;
-      check?.(record.value, record.key, this.#options.checkNow());
-      const time = timeOf === undefined ? (record.timestamp ?? this.#options.now()) : timeOf(record.value);
+      const { time: timeOf, check, tombstone } = source.spec;
+      const value = record.value === null && tombstone !== undefined ? tombstone(record.key) : record.value;
+      check?.(value, record.key, this.#options.checkNow());
+      const time = timeOf === undefined ? (record.timestamp ?? this.#options.now()) : timeOf(value);
       if (!Number.isFinite(time)) throw new BadRecordError('INVALID_TIME', `its event time is ${time}`);
-      const item = new Item(record.key, record.value, time, source, null, null);
+      const item = new Item(record.key, value, time, source, null, null);
       item.place = item;
       return item;
     } catch (error) {

@@ -33,6 +33,8 @@ export interface SourceSpec<V = any> {
    * state is touched. `now` is the clock of the task (Infinity in a replay: nothing is from the future).
    */
   check?: (value: V, key: string, now: number) => void;
+  /** what a record without a value says: that its key is gone. Where absent, such a record is a dead letter (NULL_VALUE) */
+  tombstone?: (key: string) => V;
   /** an internal topic that this topology writes itself (a repartition): created with it, prefixed with its name */
   internal?: boolean;
 }
