@@ -16,6 +16,7 @@ import { replayCommand } from './commands/replay.ts';
 import { reportCommand } from './commands/report.ts';
 import { runCommand } from './commands/run.ts';
 import { schemasCommand } from './commands/schemas.ts';
+import { simulateCommand } from './commands/simulate.ts';
 import { topicsCommand } from './commands/topics.ts';
 import { transactionsCommand } from './commands/transactions.ts';
 import { workerCommand } from './commands/worker.ts';
@@ -31,6 +32,7 @@ const commands: ((program: Command) => void)[] = [
   schemasCommand,
   explainCommand,
   reportCommand,
+  simulateCommand,
   forgetCommand,
   doctorCommand,
   dlqCommand,

@@ -5,10 +5,12 @@ import type { Log, OffsetReader } from '../log/port.ts';
 import type { Serde, Serdes } from '../log/serde.ts';
 import { metricsKey, type MetricsDay } from '../serendipity/metrics.ts';
 import type { UserDay } from '../serendipity/records.ts';
+import { boundsFrom, type Bound } from './bounds-from.ts';
+import { decodedRecords } from './decoded-records.ts';
+import { isDay } from './options.ts';
 
 export const USER_DAYS_TOPIC = 'serendipity.user-days';
 export const METRICS_TOPIC = 'metrics.daily';
-const DAY = 86_400_000;
 
 export interface RowsFrom {
   /**
@@ -32,27 +34,16 @@ export async function rowsOfLog(log: Log, serdes: Serdes, onProgress: (records: 
   const unreadable = { userDays: 0, daily: 0 };
   let records = 0;
 
-  async function* decoded<T>(
+  async function* rowsOf<T>(
     reader: OffsetReader,
     serde: Serde<T>,
     [topic, counted]: [string, keyof typeof unreadable],
-    { partition, start, end }: { partition: number; start: number; end: number },
+    bound: Bound,
   ): AsyncGenerator<T[]> {
-    for await (const batch of reader.read({ topic, partition }, start, end)) {
-      const values = batch.records.map(({ value }) => value);
-      await serde.prepare(values);
-      const rows: T[] = [];
-      for (const value of values) {
-        if (value === null) continue;
-        try {
-          rows.push(serde.decode(value));
-        } catch (error) {
-          if (!(error instanceof SeralError)) throw error;
-          unreadable[counted]++;
-        }
-      }
-      onProgress((records += batch.records.length));
-      yield rows;
+    for await (const batch of decodedRecords(reader, serde, topic, bound)) {
+      unreadable[counted] += batch.unreadable;
+      onProgress((records += batch.values.length + batch.unreadable));
+      yield batch.values;
     }
   }
 
@@ -61,10 +52,10 @@ export async function rowsOfLog(log: Log, serdes: Serdes, onProgress: (records: 
       if (userDays === null) return;
       unreadable.userDays = 0;
       const serde = await serdes.serde<UserDay>(USER_DAYS_TOPIC, 'UserDay');
-      const bounds = await boundsOf(log, USER_DAYS_TOPIC, from);
+      const bounds = await boundsFrom(log, USER_DAYS_TOPIC, from);
       const reader = log.reader();
       try {
-        for (const bound of bounds) yield decoded(reader, serde, [USER_DAYS_TOPIC, 'userDays'], bound);
+        for (const bound of bounds) yield rowsOf(reader, serde, [USER_DAYS_TOPIC, 'userDays'], bound);
       } finally {
         await reader.close();
       }
@@ -75,8 +66,8 @@ export async function rowsOfLog(log: Log, serdes: Serdes, onProgress: (records: 
       const last = new Map<string, MetricsDay>();
       const reader = log.reader();
       try {
-        for (const bound of await boundsOf(log, METRICS_TOPIC, null)) {
-          for await (const rows of decoded(reader, serde, [METRICS_TOPIC, 'daily'], bound)) {
+        for (const bound of await boundsFrom(log, METRICS_TOPIC, null)) {
+          for await (const rows of rowsOf(reader, serde, [METRICS_TOPIC, 'daily'], bound)) {
             for (const row of rows) last.set(metricsKey(row.day, row.arm), row);
           }
         }
@@ -89,28 +80,6 @@ export async function rowsOfLog(log: Log, serdes: Serdes, onProgress: (records: 
       return unreadable.userDays + unreadable.daily;
     },
   };
-}
-
-/** A row of a day is written after that day began: what was written two days before, in any time zone, is passed over. */
-async function boundsOf(
-  log: Log,
-  topic: string,
-  from: string | null,
-): Promise<{ partition: number; start: number; end: number }[]> {
-  const admin = log.admin();
-  try {
-    const bounds = await admin.offsets(topic);
-    if (from === null) return bounds;
-    const at = await admin.offsetsAt(topic, Math.max(Date.parse(from) - 2 * DAY, 0));
-    const first = new Map(at.map(({ partition, position }) => [partition, position]));
-    return bounds.map(({ partition, start, end }) => ({
-      partition,
-      start: Math.min(Math.max(start, first.get(partition) ?? start), end),
-      end,
-    }));
-  } finally {
-    await admin.close();
-  }
 }
 
 const COUNTS = [
@@ -155,11 +124,4 @@ function isUserDay(value: unknown): value is UserDay {
     (row.arm == null || typeof row.arm === 'string') &&
     COUNTS.every((count) => Number.isSafeInteger(row[count]) && row[count] >= 0)
   );
-}
-
-/** A day as it is written: YYYY-MM-DD, and in the calendar. */
-export function isDay(text: string): boolean {
-  if (!/^\d{4}-\d\d-\d\d$/.test(text)) return false;
-  const time = Date.parse(text);
-  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(text);
 }

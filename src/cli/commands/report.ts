@@ -1,9 +1,9 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { UsageError } from '../../errors.ts';
 import type { Config } from '../config.ts';
-import { positive, print, using } from '../options.ts';
+import { day, positive, print, using } from '../options.ts';
 import { progress } from '../progress.ts';
-import { isDay, type RowsFrom } from '../report-days.ts';
+import type { RowsFrom } from '../report-days.ts';
 
 interface Options {
   from?: string;
@@ -99,11 +99,6 @@ async function withRows<T>(config: Config, input: string | undefined, use: (rows
 async function today({ labels }: Config): Promise<string> {
   const { Calendar, dayName } = await import('../../serendipity/calendar.ts');
   return dayName(new Calendar(labels.timeZone).dayOf(Date.now() - labels.grace));
-}
-
-function day(text: string): string {
-  if (!isDay(text)) throw new InvalidArgumentError('a day such as 2017-12-31 is expected.');
-  return text;
 }
 
 function seed(text: string): number {
