@@ -57,7 +57,7 @@ const roomRules = Object.entries(rooms).map(([folder, allowed]) => {
 });
 
 export default tseslint.config(
-  { ignores: ['node_modules', 'dist', 'coverage', 'patches', 'data', 'models', 'training'] },
+  { ignores: ['node_modules', 'dist', 'coverage', 'patches', 'data', 'models', 'training/.venv', 'training/work'] },
   js.configs.recommended,
   ...tseslint.configs.recommended,
   {

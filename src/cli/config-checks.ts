@@ -3,6 +3,8 @@ import type { Config } from './config-schema.ts';
 import { inWordsOfConfig, runtimeOptions } from './runtime-options.ts';
 import { variableOf } from './variables.ts';
 
+const EVENT_TYPES = ['exposure', 'click', 'purchase', 'search', 'visit'];
+
 /** What no key can say alone. Each runs on a section that is right by itself. */
 export const checks: Record<string, (section: any) => string[]> = {
   kafka({ sasl, ssl }: Config['kafka']) {
@@ -47,20 +49,31 @@ export const checks: Record<string, (section: any) => string[]> = {
     }
     return problems;
   },
-  profileWorker(worker: Config['profileWorker']) {
+  profileWorker: (worker: Config['profileWorker']) => modelProblems('profileWorker', worker),
+  regeneration({ visits, spread, buckets, history, fewestBehaviours, minAge, maxAge }: Config['regeneration']) {
     const problems: string[] = [];
-    if (worker.engine === 'openai') {
-      if (worker.url === null)
-        problems.push('profileWorker.url: the engine openai needs the URL of a server, up to /v1');
-      if (worker.model === null) problems.push('profileWorker.model: the engine openai needs the name of a model');
+    const unknown = visits.filter((type) => !EVENT_TYPES.includes(type));
+    if (unknown.length > 0) problems.push(`regeneration.visits: there is no event ${unknown.join(', ')}`);
+    if (visits.length === 0) problems.push('regeneration.visits: names none, so nobody is ever asked for');
+    if (maxAge === 0) problems.push('regeneration.maxAge: is 0, so nothing would ever be used');
+    if (minAge > maxAge) problems.push('regeneration.minAge: is longer than maxAge, so no profile would ever ask');
+    if (spread > 0 && spread < buckets) {
+      problems.push('regeneration.spread: has less than a millisecond for each of the buckets');
     }
-    if (worker.attemptTimeout > worker.requestTimeout) {
-      problems.push(
-        'profileWorker.attemptTimeout: is longer than requestTimeout, which holds for all attempts together',
-      );
+    if (fewestBehaviours > history) {
+      problems.push('regeneration.fewestBehaviours: is more than regeneration.history keeps');
     }
-    if (worker.apiKey !== null && worker.apiKeyFile !== null) {
-      problems.push(twoSecrets('profileWorker', 'apiKey'));
+    return problems;
+  },
+  serengptWorker(worker: Config['serengptWorker']) {
+    const problems = modelProblems('serengptWorker', worker);
+    if (worker.repetitionPenalty === 0) problems.push('serengptWorker.repetitionPenalty: is 0; none is 1');
+    for (const script of worker.scripts) {
+      try {
+        new RegExp(`\\p{scx=${script}}`, 'u');
+      } catch {
+        problems.push(`serengptWorker.scripts: Unicode has no script ${JSON.stringify(script)}; such as Latin, Han`);
+      }
     }
     return problems;
   },
@@ -72,6 +85,30 @@ export const checks: Record<string, (section: any) => string[]> = {
     return compileOptions(runtimeOptions('seral', runtime)).problems.map(inWordsOfConfig);
   },
 };
+
+interface ModelKeys {
+  engine: string;
+  url: string | null;
+  model: string | null;
+  apiKey: string | null;
+  apiKeyFile: string | null;
+  attemptTimeout: number;
+  requestTimeout: number;
+}
+
+/** Of a worker that may ask a server. */
+function modelProblems(section: string, worker: ModelKeys): string[] {
+  const problems: string[] = [];
+  if (worker.engine === 'openai') {
+    if (worker.url === null) problems.push(`${section}.url: the engine openai needs the URL of a server, up to /v1`);
+    if (worker.model === null) problems.push(`${section}.model: the engine openai needs the name of a model`);
+  }
+  if (worker.attemptTimeout > worker.requestTimeout) {
+    problems.push(`${section}.attemptTimeout: is longer than requestTimeout, which holds for all attempts together`);
+  }
+  if (worker.apiKey !== null && worker.apiKeyFile !== null) problems.push(twoSecrets(section, 'apiKey'));
+  return problems;
+}
 
 function twoPasswords(where: string, at: { password: string | null; passwordFile: string | null }): string[] {
   if (at.password === null || at.passwordFile === null) return [];

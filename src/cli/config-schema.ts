@@ -6,6 +6,8 @@ import { z } from 'zod';
 import { LABELS_DEFAULTS } from '../../topologies/labels.ts';
 import { PROFILES_DEFAULTS } from '../profile/options.ts';
 import { PROFILE_WORKER_DEFAULTS } from '../profile/worker/settings.ts';
+import { REGENERATION_DEFAULTS } from '../serengpt/options.ts';
+import { SERENGPT_WORKER_DEFAULTS } from '../serengpt/worker/settings.ts';
 import { DEFAULTS } from '../stream/options.ts';
 import { parseDuration, parseSize } from './units.ts';
 
@@ -162,7 +164,12 @@ const secret = () => optionalText('a text');
 
 const section = <S extends z.core.$ZodLooseShape>(shape: S) => z.strictObject(shape).prefault({} as never);
 
-export const SECRETS = ['kafka.sasl.password', 'registry.password', 'profileWorker.apiKey'] as const;
+export const SECRETS = [
+  'kafka.sasl.password',
+  'registry.password',
+  'profileWorker.apiKey',
+  'serengptWorker.apiKey',
+] as const;
 
 export const configSchema = z.strictObject({
   app: name('seral'),
@@ -290,6 +297,52 @@ export const configSchema = z.strictObject({
     promptFolder: optionalText('the path of a folder'),
     priceIn: amount(1e6, PROFILE_WORKER_DEFAULTS.priceIn),
     priceOut: amount(1e6, PROFILE_WORKER_DEFAULTS.priceOut),
+  }),
+  regeneration: section({
+    maxAge: duration(REGENERATION_DEFAULTS.maxAge),
+    minAge: duration(REGENERATION_DEFAULTS.minAge),
+    visits: texts(REGENERATION_DEFAULTS.visits),
+    fewestBehaviours: int(1, 1000, REGENERATION_DEFAULTS.fewestBehaviours),
+    history: int(1, 50, REGENERATION_DEFAULTS.history),
+    samples: int(1, 256, REGENERATION_DEFAULTS.samples),
+    queries: int(0, 256, REGENERATION_DEFAULTS.queries),
+    promptVersion: name(REGENERATION_DEFAULTS.promptVersion),
+    requestsPerSecond: amount(1e6, 0),
+    spread: duration(REGENERATION_DEFAULTS.spread),
+    buckets: int(1, 100_000, REGENERATION_DEFAULTS.buckets),
+    activeDays: int(1, 28, REGENERATION_DEFAULTS.activeDays),
+    deadline: duration(REGENERATION_DEFAULTS.deadline),
+    attempts: int(1, 100, REGENERATION_DEFAULTS.attempts),
+    retryPause: duration(REGENERATION_DEFAULTS.retryPause),
+    retryAfter: duration(REGENERATION_DEFAULTS.retryAfter),
+  }),
+  serengptWorker: section({
+    engine: choice(['onnx', 'openai'], 'onnx'),
+    modelFolder: optionalText('the path of a folder'),
+    threads: int(1, 1024, 1),
+    url: optionalUrl(),
+    model: optionalText(),
+    apiKey: secret(),
+    apiKeyFile: optionalText('the path of a file'),
+    endpoint: choice(['completions', 'chat'], 'completions'),
+    logprobs: flag(false),
+    concurrency: int(1, 10_000, SERENGPT_WORKER_DEFAULTS.concurrency),
+    temperature: amount(2, SERENGPT_WORKER_DEFAULTS.temperature),
+    repetitionPenalty: amount(2, SERENGPT_WORKER_DEFAULTS.repetitionPenalty),
+    maxTokens: int(1, 10_000, SERENGPT_WORKER_DEFAULTS.maxTokens),
+    largestAnswer: size('256KB'),
+    requestTimeout: duration('2m'),
+    attemptTimeout: duration('60s'),
+    attempts: int(1, 100, 3),
+    retryBudget: fraction(0.2),
+    promptFolder: optionalText('the path of a folder'),
+    queryPromptVersion: name(SERENGPT_WORKER_DEFAULTS.queryPromptVersion),
+    longestText: int(1, 1000, SERENGPT_WORKER_DEFAULTS.longestText),
+    scripts: texts(SERENGPT_WORKER_DEFAULTS.scripts),
+    blocked: texts(SERENGPT_WORKER_DEFAULTS.blocked),
+    blockedFile: optionalText('the path of a file'),
+    priceIn: amount(1e6, SERENGPT_WORKER_DEFAULTS.priceIn),
+    priceOut: amount(1e6, SERENGPT_WORKER_DEFAULTS.priceOut),
   }),
   report: section({
     baseline: text('control'),

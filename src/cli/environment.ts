@@ -62,6 +62,8 @@ export function fileProblems(config: Config): string[] {
     ['kafka.sasl.passwordFile', sasl.passwordFile],
     ['registry.passwordFile', config.registry.passwordFile],
     ['profileWorker.apiKeyFile', config.profileWorker.apiKeyFile],
+    ['serengptWorker.apiKeyFile', config.serengptWorker.apiKeyFile],
+    ['serengptWorker.blockedFile', config.serengptWorker.blockedFile],
   ];
   return named.flatMap(([key, file]) => {
     try {
@@ -73,9 +75,15 @@ export function fileProblems(config: Config): string[] {
   });
 }
 
-/** The key of the profile worker's model server, where one is set. */
-export const profileApiKey = ({ profileWorker }: Config): string | null =>
-  secretOf('profileWorker', profileWorker.apiKey, profileWorker.apiKeyFile, 'apiKey') ?? null;
+/** The key of a worker's model server, where one is set. */
+export const apiKeyOf = (worker: 'profileWorker' | 'serengptWorker', config: Config): string | null =>
+  secretOf(worker, config[worker].apiKey, config[worker].apiKeyFile, 'apiKey') ?? null;
+
+/** What no generated text may hold, of the configuration and of the file that it names: a line each, # begins a remark. */
+export function blockedPhrases({ serengptWorker: { blocked, blockedFile } }: Config): string[] {
+  const lines = readNamed('serengptWorker.blockedFile', blockedFile)?.split(/\r?\n/) ?? [];
+  return [...blocked, ...lines.map((line) => line.replace(/#.*/, '').trim())].filter((phrase) => phrase !== '');
+}
 
 const secretOf = (where: string, given: string | null, file: string | null, key = 'password'): string | undefined =>
   // the newline that editors put at a file's end is not part of a password

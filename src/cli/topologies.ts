@@ -6,15 +6,18 @@ import type { Topology } from '../stream/topology.ts';
 import { labelsTopology } from '../../topologies/labels.ts';
 import { metricsTopology } from '../../topologies/metrics.ts';
 import { profilesTopology } from '../../topologies/profiles.ts';
+import { regenerationTopology } from '../../topologies/regeneration.ts';
 import { closest } from './closest.ts';
 import type { Config } from './config.ts';
 import { profilesOptions } from './profiles-options.ts';
+import { regenerationOptions } from './regeneration-options.ts';
 
 const builders: Record<string, (config: Config) => Topology> = {
   labels: ({ labels }) => labelsTopology(labels),
   // a user's day can be revised as long as the labels job remembers the user
   metrics: ({ labels }) => metricsTopology({ userTtl: labels.userTtl, timeZone: labels.timeZone }),
   profiles: (config) => profilesTopology(profilesOptions(config)),
+  regeneration: (config) => regenerationTopology(regenerationOptions(config)),
 };
 
 export const topologyNames: readonly string[] = Object.keys(builders);

@@ -1,5 +1,7 @@
 /** The workers that answer the requests of topologies. */
 import { PROFILE_ANSWERS, PROFILE_REQUESTS, PROFILE_WORKER } from '../profile/worker/settings.ts';
+import { GENERATIONS, REGENERATION_REQUESTS } from '../serengpt/records.ts';
+import { SERENGPT_WORKER } from '../serengpt/worker/settings.ts';
 import type { Topology } from '../stream/topology.ts';
 
 export interface WorkerEntry {
@@ -13,6 +15,7 @@ export interface WorkerEntry {
 
 export const WORKERS: readonly WorkerEntry[] = [
   { command: 'profile', name: PROFILE_WORKER, requests: PROFILE_REQUESTS, answers: PROFILE_ANSWERS },
+  { command: 'serengpt', name: SERENGPT_WORKER, requests: REGENERATION_REQUESTS, answers: GENERATIONS },
 ];
 
 /** The one of the topologies whose requests it answers. */

@@ -40,10 +40,14 @@ function viewOf({ static_profile, tags, history }: Asking) {
     plainLongTerm: listed(longTerm.slice(0, COMPACT_TAGS).map(({ tag }) => tag)),
     hasLongTerm: longTerm.length > 0,
     history: recent.map(({ kind, text }) => `${DONE[kind]} ${quoted(text)}`),
-    plainHistory: listed(recent.slice(-COMPACT_HISTORY).map(({ text }) => text)),
+    plainHistory: listed(newestOf(recent).slice(-COMPACT_HISTORY)),
     hasHistory: recent.length > 0,
   };
 }
+
+/** Each text once, in its newest place: what was looked at and then bought is one thing to a model with little room. */
+const newestOf = (recent: readonly ChannelBehaviour[]): string[] =>
+  [...new Set(recent.map(({ text }) => text).reverse())].reverse();
 
 const listed = (texts: readonly string[]): string => texts.map(plain).join('; ');
 

@@ -58,6 +58,8 @@ const MAX_TIMER_ROUNDS = 10_000;
 export class LocalTask {
   readonly state: State;
   readonly counts = new Map<string, number>();
+  /** what `context.level` said last */
+  readonly levels = new Map<string, number>();
   readonly #options: LocalTaskOptions;
   readonly #timers: TimerService;
   readonly #host: EngineHost;
@@ -91,6 +93,7 @@ export class LocalTask {
         const series = labels === undefined ? name : `${name}${JSON.stringify(labels)}`;
         this.#counted.set(series, (this.#counted.get(series) ?? 0) + by);
       },
+      level: (name, value) => void this.levels.set(name, value),
     };
   }
 

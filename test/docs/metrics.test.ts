@@ -4,6 +4,7 @@ import { Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
 import { ModelMetrics } from '../../src/inference/model-metrics.ts';
 import { droppedCounter } from '../../src/profile/worker/profile-worker.ts';
+import { SerengptMetrics } from '../../src/serengpt/worker/serengpt-metrics.ts';
 import { Metrics } from '../../src/stream/metrics.ts';
 import { RequestMetrics } from '../../src/stream/request-metrics.ts';
 
@@ -18,6 +19,7 @@ function known(): string[] {
   new RequestMetrics(registry, 'a worker', 1);
   new ModelMetrics(registry, 'a worker', { priceIn: 0, priceOut: 0 });
   droppedCounter(registry);
+  new SerengptMetrics(registry);
   const names = new Set(registry.getMetricsAsArray().map(({ name }) => name));
   for (const file of globSync(['src/**/*.ts', 'topologies/*.ts'], { cwd: root })) {
     const source = readFileSync(join(root, file), 'utf8');
@@ -25,6 +27,7 @@ function known(): string[] {
     for (const [, argument] of source.matchAll(/(?:[cC]ontext|host)\.count\(([^,)]*)/g)) {
       for (const [, name] of argument!.matchAll(/'(\w+)'/g)) names.add(`seral_${name}_total`);
     }
+    for (const [, name] of source.matchAll(/[cC]ontext\.level\('(\w+)'/g)) names.add(`seral_${name}`);
   }
   return [...names].sort();
 }
@@ -46,6 +49,7 @@ describe('docs/metrics.md', () => {
     expect(makers.sort()).toEqual([
       'src/inference/model-metrics.ts',
       'src/profile/worker/profile-worker.ts',
+      'src/serengpt/worker/serengpt-metrics.ts',
       'src/stream/metrics.ts',
       'src/stream/request-metrics.ts',
     ]);

@@ -43,9 +43,13 @@ export function simulateCommand(program: Command): void {
       whole,
       Infinity,
     )
-    .option('--deadline <duration>', 'from a request to its answer (default: of the topology)', duration)
-    .option('--budget <qps>', 'requests a second that the topology sends at most (default: of the topology)', seconds)
-    .option('--attempts <n>', 'of one request (default: of the topology)', positive)
+    .option('--deadline <duration>', 'from a request to its answer (default: of the configuration)', duration)
+    .option(
+      '--budget <qps>',
+      'requests a second that the topology sends at most (default: of the configuration)',
+      seconds,
+    )
+    .option('--attempts <n>', 'of one request (default: of the configuration)', positive)
     .option('--scale <k>', 'the log with k times its users', positive, 1)
     .option('--shift <duration>', 'over which the k copies of a user are spread', duration, 3_600_000)
     .option('--json <file>', 'write the figures as JSON; - for standard output')
@@ -57,14 +61,14 @@ export function simulateCommand(program: Command): void {
       const { scaled } = await import('../simulated-log.ts');
       const { simulateCache } = await import('../simulate-cache.ts');
       const { simulationJson, simulationPage } = await import('../simulation-page.ts');
-      const { REGENERATION_DEFAULTS } = await import('../../serengpt/options.ts');
+      const { regenerationOptions } = await import('../regeneration-options.ts');
       const { writeFile } = await import('node:fs/promises');
 
       const config = configOf(command);
       const { events, refused } = await logOf(config, options);
       if (refused > 0) process.stderr.write(`${humanCount(refused)} events could not be read\n`);
       if (events.length === 0) throw new SeralError('NO_DATA', 'there is no event in that time');
-      const usual = REGENERATION_DEFAULTS;
+      const usual = regenerationOptions(config);
       const workers = {
         workers: options.workers,
         serviceMs: Math.round(options.secondsPerGeneration * 1000),
