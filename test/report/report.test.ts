@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { LastRevisions, Population } from '../../src/report/population.ts';
+import { LastRevisions, type Population } from '../../src/report/population.ts';
 import { reportOf } from '../../src/report/report.ts';
 import { warningsOf } from '../../src/report/warnings.ts';
 import type { MetricsDay } from '../../src/serendipity/metrics.ts';
