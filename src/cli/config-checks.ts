@@ -77,6 +77,25 @@ export const checks: Record<string, (section: any) => string[]> = {
     }
     return problems;
   },
+  retrievalWorker({ engine, openSearch }: Config['retrievalWorker']) {
+    const problems = twoPasswords('retrievalWorker.openSearch', openSearch);
+    const { url, username, password, passwordFile, index, attemptTimeout, requestTimeout } = openSearch;
+    if (engine === 'opensearch' && url === null) {
+      problems.push('retrievalWorker.openSearch.url: the engine opensearch needs one');
+    }
+    if ((username === null) !== (password === null && passwordFile === null)) {
+      problems.push('retrievalWorker.openSearch.username, retrievalWorker.openSearch.passwordFile: one needs the other');
+    }
+    if (index !== index.toLowerCase() || /^[-_.]/.test(index)) {
+      problems.push('retrievalWorker.openSearch.index: OpenSearch wants small letters, and no -, _ or . at the front');
+    }
+    if (attemptTimeout > requestTimeout) {
+      problems.push(
+        'retrievalWorker.openSearch.attemptTimeout: is longer than requestTimeout, which holds for all attempts together',
+      );
+    }
+    return problems;
+  },
   runtime(runtime: Config['runtime']) {
     return compileOptions(runtimeOptions('seral', runtime)).problems.map(inWordsOfConfig);
   },

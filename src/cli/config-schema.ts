@@ -8,6 +8,8 @@ import { PROFILES_DEFAULTS } from '../profile/options.ts';
 import { PROFILE_WORKER_DEFAULTS } from '../profile/worker/settings.ts';
 import { REGENERATION_DEFAULTS } from '../serengpt/options.ts';
 import { SERENGPT_WORKER_DEFAULTS } from '../serengpt/worker/settings.ts';
+import { OPENSEARCH_DEFAULTS } from '../nearline/retrieval/opensearch/settings.ts';
+import { RETRIEVAL_DEFAULTS } from '../nearline/worker/settings.ts';
 import { DEFAULTS } from '../stream/options.ts';
 import { parseDuration, parseSize } from './units.ts';
 
@@ -146,6 +148,7 @@ export const SECRETS = [
   'registry.password',
   'profileWorker.apiKey',
   'serengptWorker.apiKey',
+  'retrievalWorker.openSearch.password',
 ] as const;
 
 export const configSchema = z.strictObject({
@@ -320,6 +323,32 @@ export const configSchema = z.strictObject({
     blockedFile: optionalText('the path of a file'),
     priceIn: amount(1e6, SERENGPT_WORKER_DEFAULTS.priceIn),
     priceOut: amount(1e6, SERENGPT_WORKER_DEFAULTS.priceOut),
+  }),
+  retrievalWorker: section({
+    engine: choice(['embedded', 'opensearch'], 'embedded'),
+    embedder: choice(['ngram', 'onnx'], 'ngram'),
+    embedderFolder: optionalText('the path of a folder'),
+    concurrency: int(1, 1000, RETRIEVAL_DEFAULTS.concurrency),
+    perText: int(1, 1000, RETRIEVAL_DEFAULTS.perText),
+    items: int(1, 1000, RETRIEVAL_DEFAULTS.items),
+    perCategory: int(1, 1000, RETRIEVAL_DEFAULTS.perCategory),
+    leastScore: fraction(RETRIEVAL_DEFAULTS.leastScore),
+    modelFolder: optionalText('the path of a folder'),
+    modelPoll: duration('30s'),
+    openSearch: section({
+      url: optionalUrl(),
+      index: name(OPENSEARCH_DEFAULTS.index),
+      username: optionalText(),
+      password: secret(),
+      passwordFile: optionalText('the path of a file'),
+      indexer: flag(true),
+      shards: int(1, 1024, OPENSEARCH_DEFAULTS.shards),
+      replicas: int(0, 100, OPENSEARCH_DEFAULTS.replicas),
+      requestTimeout: duration(OPENSEARCH_DEFAULTS.requestTimeoutMs),
+      attemptTimeout: duration(OPENSEARCH_DEFAULTS.attemptTimeoutMs),
+      attempts: int(1, 100, OPENSEARCH_DEFAULTS.attempts),
+      retryBudget: fraction(OPENSEARCH_DEFAULTS.retryShare),
+    }),
   }),
   // the runtime's own options (src/stream/options.ts) in the units of people; what is not here is for tests
   runtime: section({

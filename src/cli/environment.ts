@@ -64,6 +64,7 @@ export function fileProblems(config: Config): string[] {
     ['profileWorker.apiKeyFile', config.profileWorker.apiKeyFile],
     ['serengptWorker.apiKeyFile', config.serengptWorker.apiKeyFile],
     ['serengptWorker.blockedFile', config.serengptWorker.blockedFile],
+    ['retrievalWorker.openSearch.passwordFile', config.retrievalWorker.openSearch.passwordFile],
   ];
   return named.flatMap(([key, file]) => {
     try {
@@ -83,6 +84,13 @@ export const apiKeyOf = (worker: 'profileWorker' | 'serengptWorker', config: Con
 export function blockedPhrases({ serengptWorker: { blocked, blockedFile } }: Config): string[] {
   const lines = readNamed('serengptWorker.blockedFile', blockedFile)?.split(/\r?\n/) ?? [];
   return [...blocked, ...lines.map((line) => line.replace(/#.*/, '').trim())].filter((phrase) => phrase !== '');
+}
+
+/** Of the retrieval worker's OpenSearch, where it asks for one. */
+export function openSearchAuth({ retrievalWorker }: Config): { username: string; password: string } | null {
+  const { username, password, passwordFile } = retrievalWorker.openSearch;
+  if (username === null) return null;
+  return { username, password: secretOf('retrievalWorker.openSearch', password, passwordFile)! };
 }
 
 const secretOf = (where: string, given: string | null, file: string | null, key = 'password'): string | undefined =>
