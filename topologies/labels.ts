@@ -4,8 +4,9 @@ import { itemFacts, type ItemFacts } from '../src/serendipity/records.ts';
 import { checkEvent, type BehaviorEvent } from '../src/shop/behaviour.ts';
 import type { CatalogItem } from '../src/shop/catalog.ts';
 import { checkErasure, type ErasureRequest } from '../src/shop/users.ts';
-import { isDayOf, Labeller, type LabellerOptions } from '../src/serendipity/labeller.ts';
+import { Labeller, type LabellerOptions } from '../src/serendipity/labeller.ts';
 import { cutOffOf, type User } from '../src/serendipity/user.ts';
+import { isDayOf } from '../src/serendipity/windows.ts';
 import { Topology, type Codec } from '../src/stream/topology.ts';
 
 /**

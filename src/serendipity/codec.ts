@@ -425,6 +425,22 @@ export function decodeDay(bytes: Buffer, day: number, names: Dictionary, into: P
   }
 }
 
+/** The items of a closed day, as dictionary ids. Of a day as version 1 wrote it, which did not say, there are none. */
+export function shownOfDay(bytes: Buffer, names: Dictionary, see: (item: number) => void): void {
+  const r = new Reader(bytes);
+  if (version(r, 'a closed day', DAY_VERSION) === 1) return;
+  for (let n = r.uint(); n > 0; n--) {
+    r.uint();
+    if (r.byte() === 1) r.skipText();
+  }
+  for (let n = r.uint(); n > 0; n--) {
+    const hasOther = names.readItem(r, itemRow) !== 0;
+    see(itemRow.item);
+    r.uint();
+    if (hasOther) r.uint();
+  }
+}
+
 /** Version 1 of a closed day had its values one by one, without the items. */
 function decodeValues(r: Reader, pages: readonly number[], names: Dictionary, into: Past): void {
   for (const kind of [CATEGORY, BRAND, SELLER]) {
