@@ -20,11 +20,11 @@ export class Labeller extends Windows implements Processor<BehaviorEvent | Erasu
   readonly #verdict: Verdict = { bits: 0, categoryLastSeen: NaN };
 
   keys({ key }: StreamRecord<BehaviorEvent | ErasureRequest>, want: Want): void {
-    this.want(key, want);
+    this.wantUser(key, want);
   }
 
   timerKeys(timer: Timer, want: Want): void {
-    this.want(timer.key, want);
+    this.wantUser(timer.key, want);
   }
 
   process({ value }: StreamRecord<BehaviorEvent | ErasureRequest>): void {

@@ -8,7 +8,7 @@ import { distinctItems, type BehaviorEvent, type BehaviorItem } from '../shop/be
 import { Past } from './past.ts';
 import { rowsOf, shownRows } from './rows.ts';
 import { contentOf, rememberedContent, typeNumber } from './same-id.ts';
-import { Action, insertByTime, Mark, Page, User } from './user.ts';
+import { Action, insertByTime, Mark, NOVEL_BRAND, NOVEL_CATEGORY, NOVEL_SELLER, Page, User } from './user.ts';
 import type { ProcessorContext, Store, Table, Timer, Want } from '../stream/topology.ts';
 
 const SIX_HOURS = 21_600_000;
@@ -83,7 +83,7 @@ export class Windows {
   // ---------------------------------------------------------------------------------------------- events, timers, erasures
 
   /** A user's recent log; and, where the index over the past is not built yet, the closed days that the log names. */
-  protected want(key: string, want: Want): void {
+  protected wantUser(key: string, want: Want): void {
     want('today', key);
     const user = this.users.peek(key);
     if (user === undefined || (user.past !== null && user.names === this.#dictionary())) return;
@@ -470,7 +470,7 @@ export class Windows {
 
   // ---------------------------------------------------------------------------------------------- how a user stands
 
-  /** Names what the questions below read, beside what an event does: the closed days, for `shownSince`. */
+  /** Names what the questions below read: the closed days too, for `shownSince`. */
   protected wantStanding(key: string, want: Want): void {
     want('today', key);
     for (const { slot } of this.users.peek(key)?.segments ?? []) want('past', dayKey(key, slot));
@@ -499,20 +499,23 @@ export class Windows {
 
   /**
    * What of an item would be new to the user on that window, were it shown after all that is known, in a request of its
-   * own. The answer is good until the next one.
+   * own. Good until the next answer.
    */
-  protected novelty(
-    user: User,
-    window: Window,
-    category: string | null,
-    brand: string | null,
-    seller: string | null,
-  ): Readonly<Verdict> {
+  protected novelty(user: User | null, window: Window, { category, brand, seller }: ItemFacts): Readonly<Verdict> {
+    const verdict = this.#verdict;
+    if (user === null) {
+      verdict.bits =
+        (category === null ? 0 : NOVEL_CATEGORY) |
+        (brand === null ? 0 : NOVEL_BRAND) |
+        (seller === null ? 0 : NOVEL_SELLER);
+      verdict.categoryLastSeen = NaN;
+      return verdict;
+    }
     const { names } = user;
-    return decide(user, Infinity, null, window, names.id(category), names.id(brand), names.id(seller), this.#verdict);
+    return decide(user, Infinity, null, window, names.id(category), names.id(brand), names.id(seller), verdict);
   }
 
-  /** Dictionary ids of the items that the user was validly shown on `day` or later. */
+  /** The items, as dictionary ids, that the user was validly shown on `day` or later. */
   protected shownSince(user: User, day: number): Set<number> {
     const items = new Set<number>();
     const see = (item: number) => void items.add(item);
@@ -524,11 +527,6 @@ export class Windows {
       if (segment.day >= day) shownOfDay(this.#days.get(dayKey(user.id, segment.slot))!, user.names, see);
     }
     return items;
-  }
-
-  /** What the catalog says of an item. */
-  protected factsOf(item: string): ItemFacts | undefined {
-    return this.#catalog.get(item);
   }
 }
 
