@@ -63,7 +63,7 @@ export function candidatesTopology(options: CandidatesOptions = CANDIDATES_DEFAU
     })
     .store({ name: 'today', codec: recentLog, owner: { erasure: cutOffOf } })
     .store({ name: 'past', codec: closedDay, owner: { has: isDayOf } })
-    .store({ name: 'lists', codec: keptCodec, ttlMs: options.userTtl })
+    .store({ name: 'lists', codec: keptCodec })
     .store({ name: 'bought', codec: boughtCodec, ttlMs: 2 * options.boughtFor })
     .processor({
       name: 'filter',

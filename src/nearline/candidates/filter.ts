@@ -59,6 +59,7 @@ export class CandidateFilter extends Windows implements Processor<Incoming> {
   timerKeys({ kind, key }: Timer, want: Want): void {
     want('lists', key);
     if (kind === 'forget') this.wantUser(key, want);
+    else want('today', key);
   }
 
   process({ key, value }: StreamRecord<Incoming>): void {
@@ -72,7 +73,9 @@ export class CandidateFilter extends Windows implements Processor<Incoming> {
     const kept = this.#lists.get(timer.key);
     if (kept?.list?.expires_at !== timer.due) return;
     kept.list = null;
-    this.#lists.put(timer.key, kept);
+    // the round goes with the user; of one of whom nothing is known no answer of before can come that is not past its time
+    if (this.users.get(timer.key) === undefined) this.#lists.delete(timer.key);
+    else this.#lists.put(timer.key, kept);
     this.#unsaid.delete(timer.key);
     this.context.forward('candidates', timer.key, null, timer.due);
     this.context.count('candidate_lists_expired');
