@@ -59,7 +59,6 @@ export class CandidateFilter extends Windows implements Processor<Incoming> {
   timerKeys({ kind, key }: Timer, want: Want): void {
     want('lists', key);
     if (kind === 'forget') this.wantUser(key, want);
-    else want('today', key);
   }
 
   process({ key, value }: StreamRecord<Incoming>): void {
@@ -70,14 +69,15 @@ export class CandidateFilter extends Windows implements Processor<Incoming> {
 
   timer(timer: Timer): void {
     if (timer.kind === 'forget') return this.outlive(timer);
-    const kept = this.#lists.get(timer.key);
-    if (kept?.list?.expires_at !== timer.due) return;
+    const { key, due } = timer;
+    const kept = this.#lists.get(key);
+    if (kept === undefined || endOf(kept) !== due) return;
+    if (kept.list === null) return this.#lists.delete(key);
     kept.list = null;
-    // the round goes with the user; of one of whom nothing is known no answer of before can come that is not past its time
-    if (this.users.get(timer.key) === undefined) this.#lists.delete(timer.key);
-    else this.#lists.put(timer.key, kept);
-    this.#unsaid.delete(timer.key);
-    this.context.forward('candidates', timer.key, null, timer.due);
+    this.#lists.put(key, kept);
+    this.context.timers.set(ending(key, kept));
+    this.#unsaid.delete(key);
+    this.context.forward('candidates', key, null, due);
     this.context.count('candidate_lists_expired');
   }
 
@@ -103,10 +103,11 @@ export class CandidateFilter extends Windows implements Processor<Incoming> {
     const refused = this.#refusal(user, kept, answer);
     if (refused !== null) return this.context.count('candidate_answers', 1, { outcome: refused });
     const list = this.#listOf(user, answer);
-    if (kept !== undefined) this.#cancelExpiry(user, kept);
+    if (kept !== undefined) this.context.timers.cancel(ending(user, kept));
     this.#unsaid.delete(user);
-    this.#lists.put(user, new Kept(answer.round, list));
-    this.context.timers.set(expiry(user, list.expires_at));
+    const accepted = new Kept(answer.round, list.expires_at + this.#options.userTtl, list);
+    this.#lists.put(user, accepted);
+    this.context.timers.set(ending(user, accepted));
     this.#say(user, list, answer.asked_at);
     this.context.count('candidate_answers', 1, { outcome: list.candidates.length === 0 ? 'empty' : 'accepted' });
     this.context.count('candidates', list.candidates.length);
@@ -117,8 +118,9 @@ export class CandidateFilter extends Windows implements Processor<Incoming> {
   #refusal(user: string, kept: Kept | undefined, answer: RetrievedItems): string | null {
     if (answer.outcome === 'failed') return 'failed';
     if (answer.asked_at <= this.erasedUntil(user)) return 'erased';
-    if (answer.valid_until <= this.context.streamTime()) return 'expired';
-    if (kept !== undefined && answer.round <= kept.round) return 'old_round';
+    const streamTime = this.context.streamTime();
+    if (answer.valid_until <= streamTime) return 'expired';
+    if (kept !== undefined && kept.until > streamTime && answer.round <= kept.round) return 'old_round';
     return null;
   }
 
@@ -257,19 +259,17 @@ export class CandidateFilter extends Windows implements Processor<Incoming> {
   /** True where there was a list. */
   #clear(user: string): boolean {
     const kept = this.#lists.get(user);
-    if (kept !== undefined) this.#cancelExpiry(user, kept);
+    if (kept !== undefined) this.context.timers.cancel(ending(user, kept));
     this.#unsaid.delete(user);
     this.#lists.delete(user);
     this.#bought.delete(user);
     return kept?.list != null;
   }
-
-  #cancelExpiry(user: string, { list }: Kept): void {
-    if (list !== null) this.context.timers.cancel(expiry(user, list.expires_at));
-  }
 }
 
-const expiry = (key: string, due: number): Timer => ({ kind: 'expire', key, due, clock: 'event' });
+/** A list ends at its time; what is remembered of it, later. */
+const endOf = ({ list, until }: Kept): number => list?.expires_at ?? until;
+const ending = (key: string, kept: Kept): Timer => ({ kind: 'expire', key, due: endOf(kept), clock: 'event' });
 
 function ruleOf({ item_id }: Candidate, bought: ReadonlySet<string> | null, page: Page | null, { names }: User) {
   if (bought?.has(item_id) === true) return 'bought' satisfies Rule;

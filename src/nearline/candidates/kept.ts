@@ -12,15 +12,18 @@ const ITEM_KIND = 3;
 /** Where a user stands with candidates: store `lists`, key the user. */
 export class Kept {
   /** of the last answer that was accepted: none of it or of an earlier one counts again */
-  round: number;
+  readonly round: number;
+  /** event time up to which that is remembered */
+  readonly until: number;
   /** null: there was one, and it has expired */
   list: UserCandidates | null;
   /** What would matter if the user saw it, in ids of `#names`: the candidates, and what is new of them. Null: not known yet. */
   #watched: Set<number> | null = null;
   #names: Dictionary | null = null;
 
-  constructor(round: number, list: UserCandidates | null) {
+  constructor(round: number, until: number, list: UserCandidates | null) {
     this.round = round;
+    this.until = until;
     this.list = list;
   }
 
@@ -70,10 +73,11 @@ const HAS_PRICE = 16;
 const HAS_LAST_SEEN = 32;
 
 export const keptCodec: Codec<Kept> = {
-  encode({ round, list }) {
+  encode({ round, until, list }) {
     const w = writer;
     w.byte(VERSION);
     w.uint(round);
+    w.uint(until);
     w.byte(list === null ? 0 : 1);
     if (list === null) return w.take();
     w.text(list.user_id);
@@ -93,9 +97,9 @@ export const keptCodec: Codec<Kept> = {
   decode(bytes) {
     const r = new Reader(bytes);
     versionOf(r, "a user's candidates", VERSION);
-    const round = r.uint();
-    if (r.byte() === 0) return new Kept(round, null);
-    return new Kept(round, {
+    const [round, until] = [r.uint(), r.uint()];
+    if (r.byte() === 0) return new Kept(round, until, null);
+    return new Kept(round, until, {
       user_id: r.text(),
       request_id: r.text(),
       round,

@@ -224,16 +224,17 @@ describe('a list', () => {
 
   it('ends at its time: a tombstone, and nothing is left but the round', () => {
     const filtering = new Filtering();
-    filtering.event('visit', T);
     filtering.answer(['a']);
-    filtering.answer(['a'], { user_id: 'unknown' });
     filtering.said();
     filtering.event('visit', T + DAY - 1, [], { user_id: 'another' });
     expect(filtering.said()).toEqual([]);
     filtering.event('visit', T + DAY, [], { user_id: 'another' });
-    expect(filtering.said()).toEqual([null, null]);
+    expect(filtering.said()).toEqual([null]);
     expect([...filtering.driver.store('lists')]).toMatchObject([['u', { round: 1, list: null }]]);
-    expect(filtering.driver.count('candidate_lists_expired')).toBe(2);
+    expect(filtering.driver.count('candidate_lists_expired')).toBe(1);
+    filtering.event('visit', T + 401 * DAY, [], { user_id: 'another' });
+    expect(filtering.driver.store('lists').size).toBe(0);
+    expect(filtering.said()).toEqual([]);
   });
 
   it('takes the place of the one before it, whose end it then does not meet', () => {
