@@ -59,9 +59,10 @@ it('looks at an embedded log, and makes none', async () => {
   const whole = await findings(env);
   expect(codes(whole.all, 'error')).toEqual([]);
   const starts = whole.all.filter(({ code }) => code === 'NEVER_RAN').map(({ todo }) => todo);
-  expect(starts).toEqual(['seral run labels', 'seral run metrics', 'seral run profiles', 'seral worker profile']);
+  const names = ['labels', 'metrics', 'profiles', 'candidates'];
+  expect(starts).toEqual([...names.map((name) => `seral run ${name}`), 'seral worker profile']);
   const letters = whole.all.filter(({ code }) => code === 'DEAD_LETTERS').map(({ what }) => what.split(':')[0]);
-  expect(letters).toEqual(['labels.dlq', 'metrics.dlq', 'profiles.dlq', 'profile-worker.dlq']);
+  expect(letters).toEqual([...names.map((name) => `${name}.dlq`), 'profile-worker.dlq']);
 });
 
 it('names a broker and a registry that are not there', async () => {
