@@ -30,8 +30,8 @@ export class CandidateFilter extends Windows implements Processor<Incoming> {
   readonly #lists: Store<Kept>;
   readonly #bought: Store<Bought>;
   readonly #sold: Table<SoldItem>;
-  /** lists that something has left since they were said */
-  #unsaid = new Map<string, { kept: Kept; time: number }>();
+  /** lists that something has left since they were said, as the last event that took something left them */
+  #unsaid = new Map<string, { kept: Kept; list: UserCandidates; time: number }>();
   /** the exposures of the event that is being taken in */
   #page: Page | null = null;
   readonly #window: Window = { from: 0, to: 0, count: 0 };
@@ -83,17 +83,12 @@ export class CandidateFilter extends Windows implements Processor<Incoming> {
 
   /** One record for each list that something has left. */
   flush(): void {
-    for (const [user, { kept, time }] of this.#unsaid) {
-      kept.list!.revision++;
+    for (const [user, { kept, list, time }] of this.#unsaid) {
+      list.revision = ++kept.list!.revision;
       this.#lists.put(user, kept);
-      this.#say(user, kept.list!, time);
+      this.context.forward('candidates', user, list, time);
     }
     if (this.#unsaid.size > 0) this.#unsaid = new Map();
-  }
-
-  #say(user: string, list: UserCandidates, time: number): void {
-    // a copy: candidates go on to lose what is new of them before the record is written
-    this.context.forward('candidates', user, { ...list, candidates: list.candidates.map((one) => ({ ...one })) }, time);
   }
 
   // ---------------------------------------------------------------------------------------------- an answer
@@ -108,7 +103,7 @@ export class CandidateFilter extends Windows implements Processor<Incoming> {
     const accepted = new Kept(answer.round, list.expires_at + this.#options.userTtl, list);
     this.#lists.put(user, accepted);
     this.context.timers.set(ending(user, accepted));
-    this.#say(user, list, answer.asked_at);
+    this.context.forward('candidates', user, copyOf(list), answer.asked_at);
     this.context.count('candidate_answers', 1, { outcome: list.candidates.length === 0 ? 'empty' : 'accepted' });
     this.context.count('candidates', list.candidates.length);
     for (const { rule, count } of list.left_out) this.context.count('candidates_left_out', count, { rule });
@@ -238,7 +233,7 @@ export class CandidateFilter extends Windows implements Processor<Incoming> {
     for (const [rule, count] of left) this.context.count('candidates_taken_out', count, { rule });
     for (const { rule, count } of list.left_out) left.set(rule, (left.get(rule) ?? 0) + count);
     list.left_out = countsOf(left);
-    this.#unsaid.set(user.id, { kept, time: user.newest });
+    this.#unsaid.set(user.id, { kept, list: copyOf(list), time: user.newest });
   }
 
   // ---------------------------------------------------------------------------------------------- the end of a list
@@ -270,6 +265,12 @@ export class CandidateFilter extends Windows implements Processor<Incoming> {
 /** A list ends at its time; what is remembered of it, later. */
 const endOf = ({ list, until }: Kept): number => list?.expires_at ?? until;
 const ending = (key: string, kept: Kept): Timer => ({ kind: 'expire', key, due: endOf(kept), clock: 'event' });
+
+/** Candidates go on to lose what is new of them before the record is written. */
+const copyOf = (list: UserCandidates): UserCandidates => ({
+  ...list,
+  candidates: list.candidates.map((one) => ({ ...one })),
+});
 
 function ruleOf({ item_id }: Candidate, bought: ReadonlySet<string> | null, page: Page | null, { names }: User) {
   if (bought?.has(item_id) === true) return 'bought' satisfies Rule;
