@@ -3,6 +3,7 @@
  * takes its value as YAML or as the text of an environment variable, so that both roads meet one check.
  */
 import { z } from 'zod';
+import { CANDIDATES_DEFAULTS } from '../../topologies/candidates.ts';
 import { LABELS_DEFAULTS } from '../../topologies/labels.ts';
 import { PROFILES_DEFAULTS } from '../profile/options.ts';
 import { PROFILE_WORKER_DEFAULTS } from '../profile/worker/settings.ts';
@@ -349,6 +350,13 @@ export const configSchema = z.strictObject({
       attempts: int(1, 100, OPENSEARCH_DEFAULTS.attempts),
       retryBudget: fraction(OPENSEARCH_DEFAULTS.retryShare),
     }),
+  }),
+  candidates: section({
+    most: int(1, 10_000, CANDIDATES_DEFAULTS.most),
+    perCategory: optionalInt(1, 10_000),
+    boughtFor: duration(CANDIDATES_DEFAULTS.boughtFor),
+    boughtItems: int(1, 100_000, CANDIDATES_DEFAULTS.boughtItems),
+    follow: flag(CANDIDATES_DEFAULTS.follow),
   }),
   // the runtime's own options (src/stream/options.ts) in the units of people; what is not here is for tests
   runtime: section({
