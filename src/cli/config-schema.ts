@@ -6,6 +6,8 @@ import { z } from 'zod';
 import { LABELS_DEFAULTS } from '../../topologies/labels.ts';
 import { PROFILES_DEFAULTS } from '../profile/options.ts';
 import { PROFILE_WORKER_DEFAULTS } from '../profile/worker/settings.ts';
+import { SERVE_DEFAULTS } from '../nearline/serve/settings.ts';
+import { parseArms, type Arms } from './arms.ts';
 import { DEFAULTS } from '../stream/options.ts';
 import { parseDuration, parseSize } from './units.ts';
 
@@ -139,7 +141,7 @@ const secret = () => optionalText('a text');
 
 const section = <S extends z.core.$ZodLooseShape>(shape: S) => z.strictObject(shape).prefault({} as never);
 
-export const SECRETS = ['kafka.sasl.password', 'registry.password', 'profileWorker.apiKey'] as const;
+export const SECRETS = ['kafka.sasl.password', 'registry.password', 'profileWorker.apiKey', 'serve.tokens'] as const;
 
 export const configSchema = z.strictObject({
   app: name('seral'),
@@ -267,6 +269,36 @@ export const configSchema = z.strictObject({
     promptFolder: optionalText('the path of a folder'),
     priceIn: amount(1e6, PROFILE_WORKER_DEFAULTS.priceIn),
     priceOut: amount(1e6, PROFILE_WORKER_DEFAULTS.priceOut),
+  }),
+  serve: section({
+    host: text('127.0.0.1'),
+    port: int(0, 65_535, 8080),
+    auth: choice(['token', 'mtls', 'none'], 'token'),
+    tokens: secret(),
+    tokensFile: optionalText('the path of a file'),
+    tls: section({
+      certFile: optionalText('the path of a PEM file'),
+      keyFile: optionalText('the path of a PEM file'),
+      caFile: optionalText('the path of a PEM file'),
+    }),
+    rateLimit: section({
+      requests: int(1, 1e9, SERVE_DEFAULTS.limits.requests),
+      refused: int(1, 1e9, SERVE_DEFAULTS.limits.refused),
+      window: duration(SERVE_DEFAULTS.limits.windowMs),
+    }),
+    store: choice(['disk', 'memory'], 'disk'),
+    cache: size(SERVE_DEFAULTS.memoryBytes),
+    staleAfter: duration(SERVE_DEFAULTS.staleAfterMs),
+    lookupTimeout: duration(SERVE_DEFAULTS.lookupMs),
+    triggerEvery: duration(SERVE_DEFAULTS.triggerEveryMs),
+    triggersWaiting: int(1, 1e7, SERVE_DEFAULTS.bufferedTriggers),
+    fusion: section({
+      weight: fraction(SERVE_DEFAULTS.fusion.weight),
+      atLeast: int(0, 200, SERVE_DEFAULTS.fusion.atLeast),
+      within: int(1, 200, SERVE_DEFAULTS.fusion.within),
+      perCategory: int(1, 1000, SERVE_DEFAULTS.fusion.perCategory),
+    }),
+    arms: leaf<Arms>('arms with a rule each, such as {control: {weight: 0}}', parseArms, {} as never),
   }),
   // the runtime's own options (src/stream/options.ts) in the units of people; what is not here is for tests
   runtime: section({

@@ -165,7 +165,7 @@ describe('whatever the lists are', () => {
       fc.property(aPersonalised, someCandidates, aRule, size, (ours, theirs, given, length) => {
         for (const category of ['a', 'b']) {
           const rows = fuse(ours, theirs, given, length).filter(
-            ({ source, item }) => source === 'serendipity' && item.category_id === category,
+            ({ source, item }) => source === 'serendipity' && (item as FusedCandidate).category_id === category,
           );
           expect(rows.length).toBeLessThanOrEqual(given.perCategory);
         }
