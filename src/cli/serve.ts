@@ -5,12 +5,14 @@ import type { Log } from '../log/port.ts';
 import type { Serdes } from '../log/serde.ts';
 import type { FusionRule } from '../nearline/fuse.ts';
 import { DEFAULT_ARM } from '../nearline/serve/api.ts';
+import { CANDIDATES } from '../nearline/records.ts';
 import { NearlineServer, type ServerOptions } from '../nearline/serve/server.ts';
+import { TRIGGERS } from '../serengpt/records.ts';
 import type { Config } from './config.ts';
 import { serveAccess } from './environment.ts';
 import type { Logger } from './logging.ts';
 import { runtimeOptions } from './runtime-options.ts';
-import { watch } from './watch.ts';
+import { checkTopics, watch } from './watch.ts';
 
 export interface RunServeOptions {
   config: Config;
@@ -46,6 +48,7 @@ export async function runServe(options: RunServeOptions): Promise<void> {
       new NearlineServer({
         ...given,
         ...{ log, serdes, registry, logger, version, onFatal },
+        check: () => checkTopics(log, [CANDIDATES.topic, TRIGGERS.topic], ['candidates', 'regeneration']),
         wall: Date.now,
         now: now ?? Date.now,
         random: Math.random,
@@ -58,7 +61,10 @@ export async function runServe(options: RunServeOptions): Promise<void> {
 /** What the configuration says of it. Throws ConfigError. */
 export function serverOptions(
   config: Config,
-): Omit<ServerOptions, 'log' | 'serdes' | 'registry' | 'logger' | 'version' | 'onFatal' | 'wall' | 'now' | 'random'> {
+): Omit<
+  ServerOptions,
+  'log' | 'serdes' | 'registry' | 'logger' | 'version' | 'check' | 'onFatal' | 'wall' | 'now' | 'random'
+> {
   const { app, runtime, serve } = config;
   const rules = { [DEFAULT_ARM]: {}, ...serve.arms };
   return {

@@ -53,6 +53,8 @@ export interface FollowerOptions {
   clock: Clock;
   logger: Logger;
   metrics: ServeMetrics;
+  /** throws what no waiting mends: topics that are not there */
+  check: () => Promise<void>;
   /** it cannot go on, whatever is waited for */
   onFatal: (error: Error) => void;
 }
@@ -224,12 +226,13 @@ export class CandidateFollower {
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
-    const { log, serdes, cache, clock } = this.#options;
+    const { log, serdes, cache, clock, check } = this.#options;
     const admin = log.admin();
     const reader = log.reader();
     const failed = new AbortController();
     const notes = setInterval(() => void this.#note(admin), NOTE_EVERY_MS);
     try {
+      if (!this.#caughtUp) await check();
       this.#serde ??= await serdes.serde<UserCandidates>(CANDIDATES.topic, CANDIDATES.schema);
       const bounds = await admin.offsets(CANDIDATES.topic);
       const stored = (await this.#backend!.getMany(bounds.map(({ partition }) => positionKey(partition)))).map(

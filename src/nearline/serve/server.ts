@@ -43,6 +43,8 @@ export interface ServerOptions extends Pick<
   /** the wall clock, by which what is on the disk is dated */
   wall: () => number;
   random: () => number;
+  /** throws where topics are not there, or a retriable error where that cannot be said */
+  check: () => Promise<void>;
   onFatal: (error: Error) => void;
   /** told where the API listens */
   onServing?: (url: string) => void;
@@ -77,7 +79,7 @@ export class NearlineServer {
 
   async #start(): Promise<void> {
     const { host, port, logger, onServing, runtime, wall, random, now } = this.#options;
-    const { log, serdes, registry, memoryBytes, lookupMs, path, staleAfterMs, onFatal } = this.#options;
+    const { log, serdes, registry, memoryBytes, lookupMs, path, staleAfterMs, check, onFatal } = this.#options;
     const { options: compiled, problems } = compileOptions(runtime);
     if (problems.length > 0) throw new ConfigError(problems);
     const clock = { now: wall, checkNow: wall, elapsed: () => performance.now(), random };
@@ -86,7 +88,7 @@ export class NearlineServer {
     const onBroken = (error: Parameters<CandidateFollower['broken']>[0]) => follower.broken(error);
     const cache = new CandidateCache({ codec, memoryBytes, lookupMs, now, metrics, onBroken });
     const follower = new CandidateFollower({
-      ...{ log, serdes, cache, codec, path, staleAfterMs, clock, logger, metrics },
+      ...{ log, serdes, cache, codec, path, staleAfterMs, clock, logger, metrics, check },
       runtime: compiled,
       onFatal: (error) => {
         this.#fatal = error;
