@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
 import { ModelMetrics } from '../../src/inference/model-metrics.ts';
+import { ServeMetrics } from '../../src/nearline/serve/metrics.ts';
 import { droppedCounter } from '../../src/profile/worker/profile-worker.ts';
 import { Metrics } from '../../src/stream/metrics.ts';
 import { RequestMetrics } from '../../src/stream/request-metrics.ts';
@@ -18,6 +19,9 @@ function known(): string[] {
   new RequestMetrics(registry, 'a worker', 1);
   new ModelMetrics(registry, 'a worker', { priceIn: 0, priceOut: 0 });
   droppedCounter(registry);
+  new ServeMetrics(registry, () => {
+    throw new Error('nobody scrapes');
+  });
   const names = new Set(registry.getMetricsAsArray().map(({ name }) => name));
   for (const file of globSync(['src/**/*.ts', 'topologies/*.ts'], { cwd: root })) {
     const source = readFileSync(join(root, file), 'utf8');
@@ -45,6 +49,7 @@ describe('docs/metrics.md', () => {
     );
     expect(makers.sort()).toEqual([
       'src/inference/model-metrics.ts',
+      'src/nearline/serve/metrics.ts',
       'src/profile/worker/profile-worker.ts',
       'src/stream/metrics.ts',
       'src/stream/request-metrics.ts',

@@ -153,7 +153,9 @@ export class CandidateCache {
   async #flush(reads: Read[]): Promise<void> {
     const { lookupMs, onBroken } = this.#options;
     const backend = this.#backend;
-    const late = setTimeout(() => reads.forEach(({ settle }) => settle(UNAVAILABLE)), lookupMs);
+    // where it is we who were busy, what has been read by now is taken first
+    const giveUp = () => setImmediate(() => reads.forEach(({ settle }) => settle(UNAVAILABLE)));
+    const late = setTimeout(giveUp, lookupMs);
     try {
       const rows = backend === null ? [] : await backend.getMany(reads.map(({ user }) => userKey(user)));
       for (const [i, read] of reads.entries()) {

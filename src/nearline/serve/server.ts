@@ -138,7 +138,7 @@ export class NearlineServer {
   async #stop(): Promise<void> {
     await this.#starting.catch(() => {});
     this.#serving = false;
-    await this.#api?.close();
+    if (this.#api !== null) await close(this.#api);
     await this.#triggers?.close(LAST_TRIGGERS_MS);
     await this.#follower?.stop();
   }
@@ -153,5 +153,15 @@ export class NearlineServer {
       stale: cache?.stale ?? false,
       waitingTriggers: this.#triggers?.waiting ?? 0,
     };
+  }
+}
+
+/** What was asked is answered first. Node closes the connections that are idle now, and not those that will be. */
+async function close(api: FastifyInstance): Promise<void> {
+  const closing = setInterval(() => api.server.closeIdleConnections(), 20);
+  try {
+    await api.close();
+  } finally {
+    clearInterval(closing);
   }
 }

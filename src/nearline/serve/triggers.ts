@@ -55,7 +55,12 @@ export class TriggerSender {
   constructor(options: TriggerOptions) {
     this.#options = options;
     const { everyMs, clock } = options;
-    this.#lately = new LRUCache({ max: REMEMBERED, ttl: everyMs, perf: { now: () => clock.elapsed() } });
+    this.#lately = new LRUCache({
+      max: REMEMBERED,
+      ttl: everyMs,
+      ttlResolution: 0,
+      perf: { now: () => clock.elapsed() },
+    });
   }
 
   get waiting(): number {
