@@ -81,6 +81,9 @@ export async function serveApi(options: ApiOptions): Promise<FastifyInstance> {
     requestTimeout: REQUEST_MS,
     routerOptions: { maxParamLength: LONGEST_PARAM },
     exposeHeadRoutes: false,
+    // bodies are read by the names of their fields and merged into nothing, so whatever else they name does no harm
+    onProtoPoisoning: 'ignore',
+    onConstructorPoisoning: 'ignore',
     forceCloseConnections: 'idle',
     // what is not as described is refused, not bent; what is not described is ignored
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
