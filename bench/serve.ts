@@ -1,6 +1,6 @@
 /**
  * node bench/serve.ts [--users 100000] [--candidates 50] [--rate 1000] [--seconds 20] [--runs 3] [--only get,fuse,top-get,top-fuse,memory,intake]
- *                     [--cache 256MB] [--zipf 1] [--profile FOLDER]
+ *                     [--cache 256MB] [--zipf 1] [--wait-s 0] [--profile FOLDER]
  *
  * What `seral serve` gives on one core: the server in a process of its own, pinned to the last core where `taskset` is
  * there, the load from this one. The cache is on the disk and users come by Zipf's law, so that some are in memory.
@@ -9,7 +9,8 @@
  *   top-get, top-fuse  as many as it takes, by autocannon over 64 connections
  *   memory             what decoded lists take in memory for each byte on the disk
  *   intake             records a second from the embedded log into an empty cache on the disk
- * A fusion is of 200 personalised items to 50 rows. Each answer's status is checked. Medians of the runs are printed.
+ * A fusion is of 200 personalised items to 50 rows. Each answer's status is checked. Medians of the runs are printed, with
+ * what all others took of the machine meanwhile, in per cent of one core: with --wait-s each run waits for a quiet moment.
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -47,6 +48,7 @@ const { values } = parseArgs({
     cache: { type: 'string', default: '256MB' },
     zipf: { type: 'string', default: '1' },
     only: { type: 'string', default: 'get,fuse,top-get,top-fuse,memory,intake' },
+    'wait-s': { type: 'string', default: '0' },
     profile: { type: 'string' },
   },
 });
@@ -236,6 +238,30 @@ function ask({ body, ...options }: Asked): Promise<void> {
   });
 }
 
+/** CPU seconds that all cores were busy, whoever used them. */
+function busyCores(): number {
+  const ticks = cpus().map(({ times }) => times.user + times.nice + times.sys + times.irq);
+  return ticks.reduce((sum, one) => sum + one, 0) / 1000;
+}
+
+/** What everybody else took of the machine since `begin`, in per cent of one core. */
+function othersSince(begin: { at: number; busy: number; ours: number }, server: ChildProcess): number {
+  const took = (performance.now() - begin.at) / 1000;
+  return ((busyCores() - begin.busy - (oursNow(server) - begin.ours)) / took) * 100;
+}
+const oursNow = (server: ChildProcess): number =>
+  cpuOf(server) + process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6;
+const beginning = (server: ChildProcess) => ({ at: performance.now(), busy: busyCores(), ours: oursNow(server) });
+
+/** Until others leave the machine alone for a moment, or so long. */
+async function quiet(): Promise<void> {
+  for (const until = performance.now() + Number(values['wait-s']) * 1000; performance.now() < until;) {
+    const before = busyCores();
+    await sleep(1000);
+    if (busyCores() - before < 0.3) return;
+  }
+}
+
 /** CPU seconds of a process. */
 function cpuOf(server: ChildProcess): number {
   try {
@@ -254,6 +280,7 @@ interface Latencies {
   'max ms': number;
   'core %': number;
   pending: number;
+  'others %': number;
 }
 
 async function atRate(server: ChildProcess, of: () => Asked): Promise<Latencies> {
@@ -265,10 +292,11 @@ async function atRate(server: ChildProcess, of: () => Asked): Promise<Latencies>
   let failure: unknown = null;
   pending = 0;
   let cpu = 0;
+  let begin = beginning(server);
   let due = start;
   while (due < end && failure === null) {
     const now = performance.now();
-    if (cpu === 0 && now >= counted) cpu = cpuOf(server);
+    if (cpu === 0 && now >= counted) [cpu, begin] = [cpuOf(server), beginning(server)];
     for (; due <= now; due += (-Math.log(1 - random()) * 1000) / rate) {
       const since = due;
       const answered = ask(of())
@@ -282,6 +310,7 @@ async function atRate(server: ChildProcess, of: () => Asked): Promise<Latencies>
     await sleep(1);
   }
   const used = cpuOf(server) - cpu;
+  const others = othersSince(begin, server);
   await Promise.all(underWay);
   if (failure !== null) throw failure as Error;
   return {
@@ -292,6 +321,7 @@ async function atRate(server: ChildProcess, of: () => Asked): Promise<Latencies>
     'max ms': percentile(found, 1),
     'core %': (used / seconds) * 100,
     pending,
+    'others %': others,
   };
 }
 
@@ -306,9 +336,11 @@ async function atTop(server: ChildProcess, of: () => Asked): Promise<Latencies> 
   await run(WARM_UP_S);
   const times: number[] = [];
   const cpu = cpuOf(server);
+  const begin = beginning(server);
   const running = run(seconds);
   (running as any).on?.('response', (_client: unknown, _status: number, _bytes: number, ms: number) => times.push(ms));
   const result = await running;
+  const others = othersSince(begin, server);
   if (result.non2xx + result.errors > 0) throw new Error(`${result.non2xx} refused, ${result.errors} failed`);
   const { latency } = result;
   return {
@@ -320,6 +352,7 @@ async function atTop(server: ChildProcess, of: () => Asked): Promise<Latencies> 
     'core %': ((cpuOf(server) - cpu) / seconds) * 100,
     pending:
       (result as unknown as { statusCodeStats: Record<string, { count: number }> }).statusCodeStats['202']?.count ?? 0,
+    'others %': others,
   };
 }
 
@@ -441,7 +474,9 @@ try {
       for (let run = 0; run < runs; run++) {
         const server = await startServer();
         try {
+          await quiet();
           found.push(await measure(server));
+          say(`${name} ${JSON.stringify(found.at(-1))}`);
         } finally {
           await stopServer(server);
         }
@@ -450,7 +485,7 @@ try {
       const worst = Math.max(...found.map((one) => one['p99 ms']));
       rows.push([name, ...Object.values(middle).map(shown), shown(worst), loadavg()[0]!.toFixed(2)]);
     }
-    const figures = ['req/s', 'p50 ms', 'p99 ms', 'p99.9 ms', 'max ms', 'core %', 'pending'];
+    const figures = ['req/s', 'p50 ms', 'p99 ms', 'p99.9 ms', 'max ms', 'core %', 'pending', 'others %'];
     say(table(['', ...figures, 'worst p99 ms', 'load'], rows));
     if (values.profile !== undefined)
       say(
