@@ -11,6 +11,8 @@ import { REGENERATION_DEFAULTS } from '../serengpt/options.ts';
 import { SERENGPT_WORKER_DEFAULTS } from '../serengpt/worker/settings.ts';
 import { OPENSEARCH_DEFAULTS } from '../nearline/retrieval/opensearch/settings.ts';
 import { RETRIEVAL_DEFAULTS } from '../nearline/worker/settings.ts';
+import { SERVE_DEFAULTS } from '../nearline/serve/settings.ts';
+import { parseArms, type Arms } from './arms.ts';
 import { DEFAULTS } from '../stream/options.ts';
 import { parseDuration, parseSize } from './units.ts';
 
@@ -150,6 +152,7 @@ export const SECRETS = [
   'profileWorker.apiKey',
   'serengptWorker.apiKey',
   'retrievalWorker.openSearch.password',
+  'serve.tokens',
 ] as const;
 
 export const configSchema = z.strictObject({
@@ -357,6 +360,36 @@ export const configSchema = z.strictObject({
     boughtFor: duration(CANDIDATES_DEFAULTS.boughtFor),
     boughtItems: int(1, 100_000, CANDIDATES_DEFAULTS.boughtItems),
     follow: flag(CANDIDATES_DEFAULTS.follow),
+  }),
+  serve: section({
+    host: text('127.0.0.1'),
+    port: int(0, 65_535, 8080),
+    auth: choice(['token', 'mtls', 'none'], 'token'),
+    tokens: secret(),
+    tokensFile: optionalText('the path of a file'),
+    tls: section({
+      certFile: optionalText('the path of a PEM file'),
+      keyFile: optionalText('the path of a PEM file'),
+      caFile: optionalText('the path of a PEM file'),
+    }),
+    rateLimit: section({
+      requests: int(1, 1e9, SERVE_DEFAULTS.limits.requests),
+      refused: int(1, 1e9, SERVE_DEFAULTS.limits.refused),
+      window: duration(SERVE_DEFAULTS.limits.windowMs),
+    }),
+    store: choice(['disk', 'memory'], 'disk'),
+    cache: size(SERVE_DEFAULTS.memoryBytes),
+    staleAfter: duration(SERVE_DEFAULTS.staleAfterMs),
+    lookupTimeout: duration(SERVE_DEFAULTS.lookupMs),
+    triggerEvery: duration(SERVE_DEFAULTS.triggerEveryMs),
+    triggersWaiting: int(1, 1e7, SERVE_DEFAULTS.bufferedTriggers),
+    fusion: section({
+      weight: fraction(SERVE_DEFAULTS.fusion.weight),
+      atLeast: int(0, 200, SERVE_DEFAULTS.fusion.atLeast),
+      within: int(1, 200, SERVE_DEFAULTS.fusion.within),
+      perCategory: int(1, 1000, SERVE_DEFAULTS.fusion.perCategory),
+    }),
+    arms: leaf<Arms>('arms with a rule each, such as {control: {weight: 0}}', parseArms, {} as never),
   }),
   // the runtime's own options (src/stream/options.ts) in the units of people; what is not here is for tests
   runtime: section({

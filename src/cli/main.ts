@@ -15,6 +15,7 @@ import { forgetCommand } from './commands/forget.ts';
 import { replayCommand } from './commands/replay.ts';
 import { runCommand } from './commands/run.ts';
 import { schemasCommand } from './commands/schemas.ts';
+import { serveCommand } from './commands/serve.ts';
 import { topicsCommand } from './commands/topics.ts';
 import { transactionsCommand } from './commands/transactions.ts';
 import { workerCommand } from './commands/worker.ts';
@@ -25,6 +26,7 @@ const commands: ((program: Command) => void)[] = [
   replayCommand,
   runCommand,
   workerCommand,
+  serveCommand,
   describeCommand,
   topicsCommand,
   schemasCommand,

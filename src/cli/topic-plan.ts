@@ -5,8 +5,8 @@
  * stay behind in the old partition.
  */
 import type { TopicDescription, TopicSpec } from '../log/port.ts';
-import { namesOf, requestNamesOf, requiredTopics } from '../stream/names.ts';
 import { TRIGGERS } from '../serengpt/records.ts';
+import { namesOf, requestNamesOf, requiredTopics } from '../stream/names.ts';
 import type { Topology } from '../stream/topology.ts';
 import type { Config } from './config.ts';
 import { formatDuration } from './units.ts';

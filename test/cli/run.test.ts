@@ -112,7 +112,7 @@ it('names all topics that are missing, and what makes them', async () => {
   const { signal } = new AbortController();
   const topologies = buildTopologies([], config);
   await expect(runTopologies({ config, topologies, log, serdes, logger, stop: signal })).rejects.toThrow(
-    'catalog.items, erasure.requests, metrics.dlq: not there. Run `seral topics apply labels metrics profiles regeneration`',
-    'catalog.items, erasure.requests, metrics.dlq: not there. Run `seral topics apply labels metrics profiles candidates`',
+    'catalog.items, erasure.requests, metrics.dlq: not there. ' +
+      'Run `seral topics apply labels metrics profiles regeneration candidates`',
   );
 });
