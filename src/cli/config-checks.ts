@@ -121,6 +121,10 @@ export const checks: Record<string, (section: any) => string[]> = {
     if (tokens !== null && tokensFile !== null) problems.push(twoSecrets('serve', 'tokens'));
     return problems;
   },
+  report({ confidence }: Config['report']) {
+    const possible = confidence >= 0.5 && confidence <= 0.9999;
+    return possible ? [] : ['report.confidence: must be from 0.5 to 0.9999'];
+  },
   runtime(runtime: Config['runtime']) {
     return compileOptions(runtimeOptions('seral', runtime)).problems.map(inWordsOfConfig);
   },

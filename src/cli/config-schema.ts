@@ -87,6 +87,29 @@ const texts = (fallback: readonly string[]) =>
     fallback as never,
   );
 
+/** Shares by name: a mapping, or `a=1,b=2` in a variable; null for none. */
+const shares = () =>
+  leaf<Record<string, number> | null>(
+    'a share above 0 for each of two names or more, such as {control: 0.5, seral: 0.5}',
+    (v) => {
+      if (v === null) return null;
+      const pairs =
+        typeof v === 'string'
+          ? v
+              .split(',')
+              .map((pair) => [
+                pair.slice(0, pair.lastIndexOf('=')).trim(),
+                Number(pair.slice(pair.lastIndexOf('=') + 1)),
+              ])
+          : typeof v === 'object' && !Array.isArray(v)
+            ? Object.entries(v)
+            : [];
+      const right = pairs.every(([key, share]) => key !== '' && typeof share === 'number' && share > 0 && share < 1e9);
+      return pairs.length > 1 && right ? Object.fromEntries(pairs) : undefined;
+    },
+    null,
+  );
+
 const flag = (fallback: boolean) =>
   leaf<boolean>(
     'true or false',
@@ -390,6 +413,12 @@ export const configSchema = z.strictObject({
       perCategory: int(1, 1000, SERVE_DEFAULTS.fusion.perCategory),
     }),
     arms: leaf<Arms>('arms with a rule each, such as {control: {weight: 0}}', parseArms, {} as never),
+  }),
+  report: section({
+    baseline: text('control'),
+    confidence: fraction(0.95),
+    days: int(1, 1000, 7),
+    shares: shares(),
   }),
   // the runtime's own options (src/stream/options.ts) in the units of people; what is not here is for tests
   runtime: section({

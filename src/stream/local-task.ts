@@ -106,6 +106,11 @@ export class LocalTask {
     return this.#engine.streamTime;
   }
 
+  /** Where the clock has to stand before `tick` may find something; Infinity: nothing is set. */
+  get nextTick(): number {
+    return this.#timers.nextWall;
+  }
+
   /** One micro-batch, then the timers that it made due. */
   *feed(records: readonly LocalRecord[]): Steps {
     const batch: Item[] = [];
