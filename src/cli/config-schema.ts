@@ -3,11 +3,16 @@
  * takes its value as YAML or as the text of an environment variable, so that both roads meet one check.
  */
 import { z } from 'zod';
+import { CANDIDATES_DEFAULTS } from '../../topologies/candidates.ts';
 import { LABELS_DEFAULTS } from '../../topologies/labels.ts';
 import { PROFILES_DEFAULTS } from '../profile/options.ts';
 import { PROFILE_WORKER_DEFAULTS } from '../profile/worker/settings.ts';
 import { REGENERATION_DEFAULTS } from '../serengpt/options.ts';
 import { SERENGPT_WORKER_DEFAULTS } from '../serengpt/worker/settings.ts';
+import { OPENSEARCH_DEFAULTS } from '../nearline/retrieval/opensearch/settings.ts';
+import { RETRIEVAL_DEFAULTS } from '../nearline/worker/settings.ts';
+import { SERVE_DEFAULTS } from '../nearline/serve/settings.ts';
+import { parseArms, type Arms } from './arms.ts';
 import { DEFAULTS } from '../stream/options.ts';
 import { parseDuration, parseSize } from './units.ts';
 
@@ -169,6 +174,8 @@ export const SECRETS = [
   'registry.password',
   'profileWorker.apiKey',
   'serengptWorker.apiKey',
+  'retrievalWorker.openSearch.password',
+  'serve.tokens',
 ] as const;
 
 export const configSchema = z.strictObject({
@@ -343,6 +350,69 @@ export const configSchema = z.strictObject({
     blockedFile: optionalText('the path of a file'),
     priceIn: amount(1e6, SERENGPT_WORKER_DEFAULTS.priceIn),
     priceOut: amount(1e6, SERENGPT_WORKER_DEFAULTS.priceOut),
+  }),
+  retrievalWorker: section({
+    engine: choice(['embedded', 'opensearch'], 'embedded'),
+    embedder: choice(['ngram', 'onnx'], 'ngram'),
+    embedderFolder: optionalText('the path of a folder'),
+    concurrency: int(1, 1000, RETRIEVAL_DEFAULTS.concurrency),
+    perText: int(1, 1000, RETRIEVAL_DEFAULTS.perText),
+    items: int(1, 1000, RETRIEVAL_DEFAULTS.items),
+    perCategory: int(1, 1000, RETRIEVAL_DEFAULTS.perCategory),
+    leastScore: fraction(RETRIEVAL_DEFAULTS.leastScore),
+    modelFolder: optionalText('the path of a folder'),
+    modelPoll: duration('30s'),
+    openSearch: section({
+      url: optionalUrl(),
+      index: name(OPENSEARCH_DEFAULTS.index),
+      username: optionalText(),
+      password: secret(),
+      passwordFile: optionalText('the path of a file'),
+      indexer: flag(true),
+      shards: int(1, 1024, OPENSEARCH_DEFAULTS.shards),
+      replicas: int(0, 100, OPENSEARCH_DEFAULTS.replicas),
+      requestTimeout: duration(OPENSEARCH_DEFAULTS.requestTimeoutMs),
+      attemptTimeout: duration(OPENSEARCH_DEFAULTS.attemptTimeoutMs),
+      attempts: int(1, 100, OPENSEARCH_DEFAULTS.attempts),
+      retryBudget: fraction(OPENSEARCH_DEFAULTS.retryShare),
+    }),
+  }),
+  candidates: section({
+    most: int(1, 10_000, CANDIDATES_DEFAULTS.most),
+    perCategory: optionalInt(1, 10_000),
+    boughtFor: duration(CANDIDATES_DEFAULTS.boughtFor),
+    boughtItems: int(1, 100_000, CANDIDATES_DEFAULTS.boughtItems),
+    follow: flag(CANDIDATES_DEFAULTS.follow),
+  }),
+  serve: section({
+    host: text('127.0.0.1'),
+    port: int(0, 65_535, 8080),
+    auth: choice(['token', 'mtls', 'none'], 'token'),
+    tokens: secret(),
+    tokensFile: optionalText('the path of a file'),
+    tls: section({
+      certFile: optionalText('the path of a PEM file'),
+      keyFile: optionalText('the path of a PEM file'),
+      caFile: optionalText('the path of a PEM file'),
+    }),
+    rateLimit: section({
+      requests: int(1, 1e9, SERVE_DEFAULTS.limits.requests),
+      refused: int(1, 1e9, SERVE_DEFAULTS.limits.refused),
+      window: duration(SERVE_DEFAULTS.limits.windowMs),
+    }),
+    store: choice(['disk', 'memory'], 'disk'),
+    cache: size(SERVE_DEFAULTS.memoryBytes),
+    staleAfter: duration(SERVE_DEFAULTS.staleAfterMs),
+    lookupTimeout: duration(SERVE_DEFAULTS.lookupMs),
+    triggerEvery: duration(SERVE_DEFAULTS.triggerEveryMs),
+    triggersWaiting: int(1, 1e7, SERVE_DEFAULTS.bufferedTriggers),
+    fusion: section({
+      weight: fraction(SERVE_DEFAULTS.fusion.weight),
+      atLeast: int(0, 200, SERVE_DEFAULTS.fusion.atLeast),
+      within: int(1, 200, SERVE_DEFAULTS.fusion.within),
+      perCategory: int(1, 1000, SERVE_DEFAULTS.fusion.perCategory),
+    }),
+    arms: leaf<Arms>('arms with a rule each, such as {control: {weight: 0}}', parseArms, {} as never),
   }),
   report: section({
     baseline: text('control'),

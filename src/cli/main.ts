@@ -16,6 +16,7 @@ import { replayCommand } from './commands/replay.ts';
 import { reportCommand } from './commands/report.ts';
 import { runCommand } from './commands/run.ts';
 import { schemasCommand } from './commands/schemas.ts';
+import { serveCommand } from './commands/serve.ts';
 import { simulateCommand } from './commands/simulate.ts';
 import { topicsCommand } from './commands/topics.ts';
 import { transactionsCommand } from './commands/transactions.ts';
@@ -27,6 +28,7 @@ const commands: ((program: Command) => void)[] = [
   replayCommand,
   runCommand,
   workerCommand,
+  serveCommand,
   describeCommand,
   topicsCommand,
   schemasCommand,

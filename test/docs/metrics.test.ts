@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
 import { ModelMetrics } from '../../src/inference/model-metrics.ts';
+import { ServeMetrics } from '../../src/nearline/serve/metrics.ts';
 import { droppedCounter } from '../../src/profile/worker/profile-worker.ts';
 import { SerengptMetrics } from '../../src/serengpt/worker/serengpt-metrics.ts';
 import { Metrics } from '../../src/stream/metrics.ts';
+import { RetrievalMetrics } from '../../src/nearline/worker/metrics.ts';
 import { RequestMetrics } from '../../src/stream/request-metrics.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -20,6 +22,11 @@ function known(): string[] {
   new ModelMetrics(registry, 'a worker', { priceIn: 0, priceOut: 0 });
   droppedCounter(registry);
   new SerengptMetrics(registry);
+  const status = () => ({ items: null, bytes: null, pending: 0, currentAt: null });
+  new RetrievalMetrics(registry, status, Date.now);
+  new ServeMetrics(registry, () => {
+    throw new Error('nobody scrapes');
+  });
   const names = new Set(registry.getMetricsAsArray().map(({ name }) => name));
   for (const file of globSync(['src/**/*.ts', 'topologies/*.ts'], { cwd: root })) {
     const source = readFileSync(join(root, file), 'utf8');
@@ -48,6 +55,8 @@ describe('docs/metrics.md', () => {
     );
     expect(makers.sort()).toEqual([
       'src/inference/model-metrics.ts',
+      'src/nearline/worker/metrics.ts',
+      'src/nearline/serve/metrics.ts',
       'src/profile/worker/profile-worker.ts',
       'src/serengpt/worker/serengpt-metrics.ts',
       'src/stream/metrics.ts',

@@ -36,6 +36,20 @@ processes share the work. Serves /live, /ready and /metrics on http.host and htt
       const { runSerengptWorker } = await import('../serengpt-worker.ts');
       await untilStopped(command, runSerengptWorker);
     });
+  worker
+    .command('retrieval')
+    .description('find items for generated titles until told to stop (SIGTERM, Ctrl-C); exit code 1 where it fails')
+    .addHelpText(
+      'after',
+      `
+Answers serengpt.generations on serengpt.retrieved, as the section retrievalWorker of the configuration says: items of the
+catalog by keywords and by vectors, in this process or in OpenSearch, ranked by a small model that may be exchanged while
+it runs. More processes share the work. Serves /live, /ready and /metrics on http.host and http.port.`,
+    )
+    .action(async (_options: object, command: Command) => {
+      const { runRetrievalWorker } = await import('../retrieval-worker.ts');
+      await untilStopped(command, runRetrievalWorker);
+    });
 }
 
 type Run = (given: { config: Config; log: Log; serdes: Serdes; logger: Logger; stop: AbortSignal }) => Promise<void>;

@@ -19,7 +19,7 @@ export const RULES = ['empty', 'markup', 'cut', 'too_long', 'script', 'blocked',
 export type Rule = (typeof RULES)[number];
 
 /** Controls, turners of the direction of writing, private and broken characters: no shop writes them into a title. */
-const CONTROLS = /[\p{Cc}\p{Co}\p{Co}\u202a-\u202e\u2066-\u2069\ufffd]/u;
+const CONTROLS = /[\p{Cc}\p{Co}\u202a-\u202e\u2066-\u2069\ufffd]/u;
 /** Of chat templates, of the prompt's own blocks, of pages: copied, not said. */
 const MARKS = /<\||\|>|<\/?[a-z!][^>]*>|\[\/?INST\]|```|={3,}|\{\{|\}\}|\\u[0-9a-f]{4}|https?:\/\//i;
 /** Signs that nobody sees: a word with one in it is another word to whoever compares. */

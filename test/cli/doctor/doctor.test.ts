@@ -59,23 +59,14 @@ it('looks at an embedded log, and makes none', async () => {
   const whole = await findings(env);
   expect(codes(whole.all, 'error')).toEqual([]);
   const starts = whole.all.filter(({ code }) => code === 'NEVER_RAN').map(({ todo }) => todo);
+  const topologies = ['labels', 'metrics', 'profiles', 'regeneration', 'candidates'];
+  const workers = ['profile', 'serengpt', 'retrieval'];
   expect(starts).toEqual([
-    'seral run labels',
-    'seral run metrics',
-    'seral run profiles',
-    'seral run regeneration',
-    'seral worker profile',
-    'seral worker serengpt',
+    ...topologies.map((name) => `seral run ${name}`),
+    ...workers.map((name) => `seral worker ${name}`),
   ]);
   const letters = whole.all.filter(({ code }) => code === 'DEAD_LETTERS').map(({ what }) => what.split(':')[0]);
-  expect(letters).toEqual([
-    'labels.dlq',
-    'metrics.dlq',
-    'profiles.dlq',
-    'regeneration.dlq',
-    'profile-worker.dlq',
-    'serengpt-worker.dlq',
-  ]);
+  expect(letters).toEqual([...topologies, ...workers.map((name) => `${name}-worker`)].map((name) => `${name}.dlq`));
 });
 
 it('names a broker and a registry that are not there', async () => {
