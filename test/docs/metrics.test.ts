@@ -55,8 +55,8 @@ describe('docs/metrics.md', () => {
     );
     expect(makers.sort()).toEqual([
       'src/inference/model-metrics.ts',
-      'src/nearline/worker/metrics.ts',
       'src/nearline/serve/metrics.ts',
+      'src/nearline/worker/metrics.ts',
       'src/profile/worker/profile-worker.ts',
       'src/serengpt/worker/serengpt-metrics.ts',
       'src/stream/metrics.ts',
