@@ -1,3 +1,4 @@
+import { isIPv4 } from 'node:net';
 import { compileOptions } from '../stream/options.ts';
 import type { Config } from './config-schema.ts';
 import { inWordsOfConfig, runtimeOptions } from './runtime-options.ts';
@@ -84,7 +85,9 @@ export const checks: Record<string, (section: any) => string[]> = {
       problems.push('retrievalWorker.openSearch.url: the engine opensearch needs one');
     }
     if ((username === null) !== (password === null && passwordFile === null)) {
-      problems.push('retrievalWorker.openSearch.username, retrievalWorker.openSearch.passwordFile: one needs the other');
+      problems.push(
+        'retrievalWorker.openSearch.username, retrievalWorker.openSearch.passwordFile: one needs the other',
+      );
     }
     if (index !== index.toLowerCase() || /^[-_.]/.test(index)) {
       problems.push('retrievalWorker.openSearch.index: OpenSearch wants small letters, and no -, _ or . at the front');
@@ -95,6 +98,32 @@ export const checks: Record<string, (section: any) => string[]> = {
       );
     }
     return problems;
+  },
+  serve({ host, auth, tokens, tokensFile, tls, fusion, arms }: Config['serve']) {
+    const problems: string[] = [];
+    if (auth === 'none' && !isLoopback(host)) {
+      problems.push(`serve.auth: none is for a loopback host such as 127.0.0.1, not for ${host}`);
+    }
+    if ((tls.certFile === null) !== (tls.keyFile === null)) {
+      problems.push('serve.tls.certFile, serve.tls.keyFile: TLS needs both');
+    }
+    if (auth === 'mtls' && (tls.certFile === null || tls.caFile === null)) {
+      problems.push('serve.tls: mtls needs certFile, keyFile, and caFile, the authority of client certificates');
+    }
+    if (auth !== 'mtls' && tls.caFile !== null) {
+      problems.push('serve.tls.caFile: is of client certificates, which only serve.auth: mtls asks for');
+    }
+    if (fusion.atLeast > fusion.within) problems.push('serve.fusion.atLeast: is more than serve.fusion.within');
+    for (const [arm, rule] of Object.entries(arms)) {
+      const { atLeast, within } = { ...fusion, ...rule };
+      if (atLeast > within) problems.push(`serve.arms.${arm}: atLeast is more than within`);
+    }
+    if (tokens !== null && tokensFile !== null) problems.push(twoSecrets('serve', 'tokens'));
+    return problems;
+  },
+  report({ confidence }: Config['report']) {
+    const possible = confidence >= 0.5 && confidence <= 0.9999;
+    return possible ? [] : ['report.confidence: must be from 0.5 to 0.9999'];
   },
   runtime(runtime: Config['runtime']) {
     return compileOptions(runtimeOptions('seral', runtime)).problems.map(inWordsOfConfig);
@@ -124,6 +153,10 @@ function modelProblems(section: string, worker: ModelKeys): string[] {
   if (worker.apiKey !== null && worker.apiKeyFile !== null) problems.push(twoSecrets(section, 'apiKey'));
   return problems;
 }
+
+/** Only this machine reaches it. */
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 
 function twoPasswords(where: string, at: { password: string | null; passwordFile: string | null }): string[] {
   if (at.password === null || at.passwordFile === null) return [];

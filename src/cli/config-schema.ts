@@ -3,6 +3,7 @@
  * takes its value as YAML or as the text of an environment variable, so that both roads meet one check.
  */
 import { z } from 'zod';
+import { CANDIDATES_DEFAULTS } from '../../topologies/candidates.ts';
 import { LABELS_DEFAULTS } from '../../topologies/labels.ts';
 import { PROFILES_DEFAULTS } from '../profile/options.ts';
 import { PROFILE_WORKER_DEFAULTS } from '../profile/worker/settings.ts';
@@ -10,6 +11,8 @@ import { REGENERATION_DEFAULTS } from '../serengpt/options.ts';
 import { SERENGPT_WORKER_DEFAULTS } from '../serengpt/worker/settings.ts';
 import { OPENSEARCH_DEFAULTS } from '../nearline/retrieval/opensearch/settings.ts';
 import { RETRIEVAL_DEFAULTS } from '../nearline/worker/settings.ts';
+import { SERVE_DEFAULTS } from '../nearline/serve/settings.ts';
+import { parseArms, type Arms } from './arms.ts';
 import { DEFAULTS } from '../stream/options.ts';
 import { parseDuration, parseSize } from './units.ts';
 
@@ -84,6 +87,29 @@ const texts = (fallback: readonly string[]) =>
     fallback as never,
   );
 
+/** Shares by name: a mapping, or `a=1,b=2` in a variable; null for none. */
+const shares = () =>
+  leaf<Record<string, number> | null>(
+    'a share above 0 for each of two names or more, such as {control: 0.5, seral: 0.5}',
+    (v) => {
+      if (v === null) return null;
+      const pairs =
+        typeof v === 'string'
+          ? v
+              .split(',')
+              .map((pair) => [
+                pair.slice(0, pair.lastIndexOf('=')).trim(),
+                Number(pair.slice(pair.lastIndexOf('=') + 1)),
+              ])
+          : typeof v === 'object' && !Array.isArray(v)
+            ? Object.entries(v)
+            : [];
+      const right = pairs.every(([key, share]) => key !== '' && typeof share === 'number' && share > 0 && share < 1e9);
+      return pairs.length > 1 && right ? Object.fromEntries(pairs) : undefined;
+    },
+    null,
+  );
+
 const flag = (fallback: boolean) =>
   leaf<boolean>(
     'true or false',
@@ -149,6 +175,7 @@ export const SECRETS = [
   'profileWorker.apiKey',
   'serengptWorker.apiKey',
   'retrievalWorker.openSearch.password',
+  'serve.tokens',
 ] as const;
 
 export const configSchema = z.strictObject({
@@ -349,6 +376,49 @@ export const configSchema = z.strictObject({
       attempts: int(1, 100, OPENSEARCH_DEFAULTS.attempts),
       retryBudget: fraction(OPENSEARCH_DEFAULTS.retryShare),
     }),
+  }),
+  candidates: section({
+    most: int(1, 10_000, CANDIDATES_DEFAULTS.most),
+    perCategory: optionalInt(1, 10_000),
+    boughtFor: duration(CANDIDATES_DEFAULTS.boughtFor),
+    boughtItems: int(1, 100_000, CANDIDATES_DEFAULTS.boughtItems),
+    follow: flag(CANDIDATES_DEFAULTS.follow),
+  }),
+  serve: section({
+    host: text('127.0.0.1'),
+    port: int(0, 65_535, 8080),
+    auth: choice(['token', 'mtls', 'none'], 'token'),
+    tokens: secret(),
+    tokensFile: optionalText('the path of a file'),
+    tls: section({
+      certFile: optionalText('the path of a PEM file'),
+      keyFile: optionalText('the path of a PEM file'),
+      caFile: optionalText('the path of a PEM file'),
+    }),
+    rateLimit: section({
+      requests: int(1, 1e9, SERVE_DEFAULTS.limits.requests),
+      refused: int(1, 1e9, SERVE_DEFAULTS.limits.refused),
+      window: duration(SERVE_DEFAULTS.limits.windowMs),
+    }),
+    store: choice(['disk', 'memory'], 'disk'),
+    cache: size(SERVE_DEFAULTS.memoryBytes),
+    staleAfter: duration(SERVE_DEFAULTS.staleAfterMs),
+    lookupTimeout: duration(SERVE_DEFAULTS.lookupMs),
+    triggerEvery: duration(SERVE_DEFAULTS.triggerEveryMs),
+    triggersWaiting: int(1, 1e7, SERVE_DEFAULTS.bufferedTriggers),
+    fusion: section({
+      weight: fraction(SERVE_DEFAULTS.fusion.weight),
+      atLeast: int(0, 200, SERVE_DEFAULTS.fusion.atLeast),
+      within: int(1, 200, SERVE_DEFAULTS.fusion.within),
+      perCategory: int(1, 1000, SERVE_DEFAULTS.fusion.perCategory),
+    }),
+    arms: leaf<Arms>('arms with a rule each, such as {control: {weight: 0}}', parseArms, {} as never),
+  }),
+  report: section({
+    baseline: text('control'),
+    confidence: fraction(0.95),
+    days: int(1, 1000, 7),
+    shares: shares(),
   }),
   // the runtime's own options (src/stream/options.ts) in the units of people; what is not here is for tests
   runtime: section({

@@ -13,8 +13,11 @@ import { doctorCommand } from './commands/doctor.ts';
 import { explainCommand } from './commands/explain.ts';
 import { forgetCommand } from './commands/forget.ts';
 import { replayCommand } from './commands/replay.ts';
+import { reportCommand } from './commands/report.ts';
 import { runCommand } from './commands/run.ts';
 import { schemasCommand } from './commands/schemas.ts';
+import { serveCommand } from './commands/serve.ts';
+import { simulateCommand } from './commands/simulate.ts';
 import { topicsCommand } from './commands/topics.ts';
 import { transactionsCommand } from './commands/transactions.ts';
 import { workerCommand } from './commands/worker.ts';
@@ -25,10 +28,13 @@ const commands: ((program: Command) => void)[] = [
   replayCommand,
   runCommand,
   workerCommand,
+  serveCommand,
   describeCommand,
   topicsCommand,
   schemasCommand,
   explainCommand,
+  reportCommand,
+  simulateCommand,
   forgetCommand,
   doctorCommand,
   dlqCommand,

@@ -5,6 +5,7 @@
  * stay behind in the old partition.
  */
 import type { TopicDescription, TopicSpec } from '../log/port.ts';
+import { TRIGGERS } from '../serengpt/records.ts';
 import { namesOf, requestNamesOf, requiredTopics } from '../stream/names.ts';
 import type { Topology } from '../stream/topology.ts';
 import type { Config } from './config.ts';
@@ -61,7 +62,7 @@ export function rolesOf(all: readonly Topology[], config: Config): Roles {
   const foreign = new Set<string>();
   const tables = new Set<string>();
   // by no topology, but by our workers and commands
-  const written = new Set<string>([...WORKERS.map(({ answers }) => answers.topic), 'erasure.requests']);
+  const written = new Set<string>([...WORKERS.map(({ answers }) => answers.topic), 'erasure.requests', TRIGGERS.topic]);
   const sources = new Set<string>();
   for (const topology of all) {
     const names = namesOf(topology.name, { app: config.app });

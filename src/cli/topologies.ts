@@ -3,6 +3,7 @@ import { UsageError } from '../errors.ts';
 import type { TopicSchema } from '../log/registry/confluent.ts';
 import { namesOf } from '../stream/names.ts';
 import type { Topology } from '../stream/topology.ts';
+import { candidatesTopology } from '../../topologies/candidates.ts';
 import { labelsTopology } from '../../topologies/labels.ts';
 import { metricsTopology } from '../../topologies/metrics.ts';
 import { profilesTopology } from '../../topologies/profiles.ts';
@@ -18,6 +19,8 @@ const builders: Record<string, (config: Config) => Topology> = {
   metrics: ({ labels }) => metricsTopology({ userTtl: labels.userTtl, timeZone: labels.timeZone }),
   profiles: (config) => profilesTopology(profilesOptions(config)),
   regeneration: (config) => regenerationTopology(regenerationOptions(config)),
+  // a window is the same to both
+  candidates: ({ labels, candidates }) => candidatesTopology({ ...labels, ...candidates }),
 };
 
 export const topologyNames: readonly string[] = Object.keys(builders);

@@ -105,6 +105,11 @@ export class Profiler implements Processor<Incoming> {
     else if (kind === 'forget' && asking.forgetAt === due) this.#outlive(key, asking);
   }
 
+  flush(): void {
+    const { length } = this.#waiting;
+    if (length !== undefined) this.#context.level('profile_requests_waiting', length);
+  }
+
   #event(user: string, event: BehaviorEvent): void {
     const asking = this.#asking.get(user) ?? newAsking();
     const time = event.event_time;

@@ -116,6 +116,11 @@ export class Regenerator implements Processor<Incoming> {
     else if (kind === 'forget' && asking.forgetAt === due) this.#outlive(key, asking);
   }
 
+  flush(): void {
+    const { length } = this.#waiting;
+    if (length !== undefined) this.#context.level('regeneration_waiting', length);
+  }
+
   #event(user: string, event: BehaviorEvent): void {
     const asking = this.#asking.get(user) ?? newAsking();
     const time = event.event_time;

@@ -58,6 +58,8 @@ const MAX_TIMER_ROUNDS = 10_000;
 export class LocalTask {
   readonly state: State;
   readonly counts = new Map<string, number>();
+  /** what `context.level` said last */
+  readonly levels = new Map<string, number>();
   readonly #options: LocalTaskOptions;
   readonly #timers: TimerService;
   readonly #host: EngineHost;
@@ -91,6 +93,7 @@ export class LocalTask {
         const series = labels === undefined ? name : `${name}${JSON.stringify(labels)}`;
         this.#counted.set(series, (this.#counted.get(series) ?? 0) + by);
       },
+      level: (name, value) => void this.levels.set(name, value),
     };
   }
 
@@ -101,6 +104,11 @@ export class LocalTask {
 
   get streamTime(): number {
     return this.#engine.streamTime;
+  }
+
+  /** Where the clock has to stand before `tick` may find something; Infinity: nothing is set. */
+  get nextTick(): number {
+    return this.#timers.nextWall;
   }
 
   /** One micro-batch, then the timers that it made due. */

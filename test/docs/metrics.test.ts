@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
 import { ModelMetrics } from '../../src/inference/model-metrics.ts';
+import { ServeMetrics } from '../../src/nearline/serve/metrics.ts';
 import { droppedCounter } from '../../src/profile/worker/profile-worker.ts';
+import { SerengptMetrics } from '../../src/serengpt/worker/serengpt-metrics.ts';
 import { Metrics } from '../../src/stream/metrics.ts';
 import { RetrievalMetrics } from '../../src/nearline/worker/metrics.ts';
 import { RequestMetrics } from '../../src/stream/request-metrics.ts';
@@ -19,8 +21,12 @@ function known(): string[] {
   new RequestMetrics(registry, 'a worker', 1);
   new ModelMetrics(registry, 'a worker', { priceIn: 0, priceOut: 0 });
   droppedCounter(registry);
+  new SerengptMetrics(registry);
   const status = () => ({ items: null, bytes: null, pending: 0, currentAt: null });
   new RetrievalMetrics(registry, status, Date.now);
+  new ServeMetrics(registry, () => {
+    throw new Error('nobody scrapes');
+  });
   const names = new Set(registry.getMetricsAsArray().map(({ name }) => name));
   for (const file of globSync(['src/**/*.ts', 'topologies/*.ts'], { cwd: root })) {
     const source = readFileSync(join(root, file), 'utf8');
@@ -28,6 +34,7 @@ function known(): string[] {
     for (const [, argument] of source.matchAll(/(?:[cC]ontext|host)\.count\(([^,)]*)/g)) {
       for (const [, name] of argument!.matchAll(/'(\w+)'/g)) names.add(`seral_${name}_total`);
     }
+    for (const [, name] of source.matchAll(/[cC]ontext\.level\('(\w+)'/g)) names.add(`seral_${name}`);
   }
   return [...names].sort();
 }
@@ -48,8 +55,10 @@ describe('docs/metrics.md', () => {
     );
     expect(makers.sort()).toEqual([
       'src/inference/model-metrics.ts',
+      'src/nearline/serve/metrics.ts',
       'src/nearline/worker/metrics.ts',
       'src/profile/worker/profile-worker.ts',
+      'src/serengpt/worker/serengpt-metrics.ts',
       'src/stream/metrics.ts',
       'src/stream/request-metrics.ts',
     ]);

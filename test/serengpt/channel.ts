@@ -49,6 +49,24 @@ export const eventOf = (
   query: more.query ?? null,
 });
 
+/** What a profile says of a tag beside what the channel reads. */
+const TAG = {
+  group: 'interest',
+  prior: 0,
+  posterior: 1,
+  support: 1,
+  recency: 1,
+  reason: null,
+  evidence: [],
+  first_given: NOW,
+  times_given: 1,
+  times_proposed: 1,
+  given_at: [],
+  frequency: 1,
+  regularity: 1,
+  effectiveness: 1,
+};
+
 export const profileOf = (user: string, refreshedAt: number, tags: string[], kind: 'short' | 'long' = 'short') => ({
   user_id: user,
   refreshed_at: refreshedAt,
@@ -57,7 +75,7 @@ export const profileOf = (user: string, refreshedAt: number, tags: string[], kin
   profiler: 'p',
   prompt_version: 'v',
   ...(kind === 'short' ? { static_profile: null } : {}),
-  tags: tags.map((tag, i) => ({ tag, group: 'interest', score: 1 - i / 10 })),
+  tags: tags.map((tag, i) => ({ ...TAG, tag, score: 1 - i / 10 })),
   refused: [],
 });
 

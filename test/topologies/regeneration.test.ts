@@ -235,6 +235,7 @@ describe('the budget', () => {
     }
     for (const user of ['x', 'y']) channel.visit(user, NOW);
     const sent = [channel.requests()];
+    expect(channel.driver.level('regeneration_waiting')).toBe(22 - sent[0]!.length);
     for (let second = 1; second < 300; second++) {
       channel.driver.advanceWallClock(1000);
       if (second % 60 === 0) sent.push([]);
@@ -245,6 +246,7 @@ describe('the budget', () => {
     expect(users).toHaveLength(22);
     for (const each of sent) expect(each.length).toBeLessThanOrEqual(5);
     expect(users.indexOf('x')).toBeLessThan(5);
+    expect(channel.driver.level('regeneration_waiting')).toBe(0);
   });
 
   test('asks nothing for a user who waited until it was too late, and about the newest visit of one who came back', () => {

@@ -19,7 +19,7 @@ export const RULES = ['empty', 'markup', 'cut', 'too_long', 'script', 'blocked',
 export type Rule = (typeof RULES)[number];
 
 /** Controls, turners of the direction of writing, private and broken characters: no shop writes them into a title. */
-const CONTROLS = /[\p{Co}\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\p{Co}\u202a-\u202e\u2066-\u2069\ufffd]/u;
+const CONTROLS = /[\p{Cc}\p{Co}\u202a-\u202e\u2066-\u2069\ufffd]/u;
 /** Of chat templates, of the prompt's own blocks, of pages: copied, not said. */
 const MARKS = /<\||\|>|<\/?[a-z!][^>]*>|\[\/?INST\]|```|={3,}|\{\{|\}\}|\\u[0-9a-f]{4}|https?:\/\//i;
 /** Signs that nobody sees: a word with one in it is another word to whoever compares. */
@@ -75,7 +75,7 @@ export class Filter {
 
   #judge({ text: said, finished }: Sample, owned: ReadonlySet<string>): { text: string; rule: Rule | null } {
     const { line, whole } = firstLine(said);
-    if (CONTROLS.test(line)) return { text: '', rule: 'markup' };
+    if (CONTROLS.test(line.replaceAll('\t', ' '))) return { text: '', rule: 'markup' };
     const plain = line.normalize('NFC').replace(INVISIBLE, '').replace(/\s+/gu, ' ').trim();
     const text = plain.replace(QUOTED, '$1$2$3').trim();
     return { text, rule: this.#ruleOn(text, finished || whole, owned) };
