@@ -119,6 +119,7 @@ const { signal } = new AbortController();
 const ranker = new SwappingRanker({
   folder: args.model,
   load: (folder) => OnnxRanker.fromFolder(folder),
+  embedder: embedder.name,
   pollMs: 1e9,
   logger: silent,
   observer: { inUse() {}, swapped() {}, refused: (code) => void process.stderr.write(`no model: ${code}\n`) },

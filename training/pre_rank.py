@@ -130,6 +130,7 @@ def export(model, features, out, args, meta):
         "features": features,
         "input": "rows",
         "output": "scores",
+        "embedder": meta["embedder"],
         "cutOff": meta["cut_off"],
         "data": meta["data"],
     }

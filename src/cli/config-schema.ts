@@ -353,7 +353,7 @@ export const configSchema = z.strictObject({
   }),
   retrievalWorker: section({
     engine: choice(['embedded', 'opensearch'], 'embedded'),
-    embedder: choice(['ngram', 'onnx'], 'ngram'),
+    embedder: choice(['onnx', 'ngram'], 'onnx'),
     embedderFolder: optionalText('the path of a folder'),
     concurrency: int(1, 1000, RETRIEVAL_DEFAULTS.concurrency),
     perText: int(1, 1000, RETRIEVAL_DEFAULTS.perText),

@@ -29,7 +29,7 @@ const config = (retrievalWorker: object) =>
       topics: { partitions: 2 },
       runtime: { stopDeadline: '5s' },
       http: { port: 0 },
-      retrievalWorker,
+      retrievalWorker: { embedder: 'ngram', ...retrievalWorker },
     },
     { SERAL_RETRIEVAL_WORKER_OPEN_SEARCH_PASSWORD: 'secret' },
   ).config;

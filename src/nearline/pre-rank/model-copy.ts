@@ -2,7 +2,7 @@
  * A model's folder as it is now, copied aside: whoever writes the next model into the folder changes nothing of one that is
  * in use, nor between its check and its loading.
  */
-import { copyFile, mkdtemp, rm, stat } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InferenceError, messageOf } from '../../errors.ts';
@@ -29,18 +29,29 @@ export async function signatureOf(folder: string): Promise<string | null> {
   return parts.join(', ');
 }
 
-/** The ranker that `load` makes of a copy, which is gone when it is closed. Throws InferenceError BAD_MODEL, and what `load` throws. */
-export async function loadedAside(folder: string, load: (copy: string) => Promise<Ranker>): Promise<Ranker> {
+export interface Loaded {
+  /** of a copy, which is gone when it is closed */
+  ranker: Ranker;
+  /** the embedder's name, as the manifest says; null: it says nothing */
+  trainedBeside: string | null;
+}
+
+/** What `load` makes of a copy. Throws InferenceError BAD_MODEL, and what `load` throws. */
+export async function loadedAside(folder: string, load: (copy: string) => Promise<Ranker>): Promise<Loaded> {
   const copy = await mkdtemp(join(tmpdir(), 'seral-pre-rank-'));
   const remove = () => rm(copy, { recursive: true, force: true });
   try {
     for (const name of FILES) await copied(folder, copy, name);
     const ranker = await load(copy);
+    const { embedder } = JSON.parse(await readFile(join(copy, MANIFEST), 'utf8')) as { embedder?: unknown };
     return {
-      name: ranker.name,
-      features: ranker.features,
-      score: (rows) => ranker.score(rows),
-      close: () => ranker.close().finally(remove),
+      ranker: {
+        name: ranker.name,
+        features: ranker.features,
+        score: (rows) => ranker.score(rows),
+        close: () => ranker.close().finally(remove),
+      },
+      trainedBeside: typeof embedder === 'string' ? embedder : null,
     };
   } catch (error) {
     await remove();

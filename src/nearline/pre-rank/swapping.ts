@@ -25,6 +25,8 @@ export interface SwapObserver {
 export interface SwappingRankerOptions {
   folder: string;
   load: LoadRanker;
+  /** whose cosines the features are: a model that was trained beside another one's is refused */
+  embedder: string;
   /** ms between two looks */
   pollMs: number;
   logger: Logger;
@@ -134,9 +136,15 @@ export class SwappingRanker {
   }
 
   async #loaded(): Promise<Ranker> {
-    const { folder, load } = this.#options;
-    const ranker = await loadedAside(folder, load);
+    const { folder, load, embedder } = this.#options;
+    const { ranker, trainedBeside } = await loadedAside(folder, load);
     try {
+      if (trainedBeside !== null && trainedBeside !== embedder) {
+        throw new InferenceError(
+          'OTHER_EMBEDDER',
+          `${ranker.name} was trained beside ${trainedBeside}, not ${embedder}`,
+        );
+      }
       const unknown = ranker.features.filter((name) => !(FEATURES as readonly string[]).includes(name));
       if (unknown.length > 0) {
         throw new InferenceError('UNKNOWN_FEATURE', `${ranker.name} asks for ${unknown.join(', ')}`);

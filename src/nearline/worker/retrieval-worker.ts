@@ -25,7 +25,13 @@ import type { Retriever } from '../retriever.ts';
 import { Answering } from './answering.ts';
 import type { CatalogFollower } from './catalog-follower.ts';
 import { RetrievalMetrics } from './metrics.ts';
-import { CATALOG, RETRIEVAL_ANSWERS, RETRIEVAL_REQUESTS, RETRIEVAL_WORKER, type RetrievalSettings } from './settings.ts';
+import {
+  CATALOG,
+  RETRIEVAL_ANSWERS,
+  RETRIEVAL_REQUESTS,
+  RETRIEVAL_WORKER,
+  type RetrievalSettings,
+} from './settings.ts';
 
 export interface RetrievalWorkerOptions extends RetrievalSettings {
   retriever: Retriever;
@@ -67,7 +73,14 @@ export class RetrievalWorker {
     const { follower } = given;
     const metrics = new RetrievalMetrics(registry, () => ({ ...retriever.status(), ...follower?.freshness?.() }), now);
     const { modelFolder: folder, loadRanker: load, modelPollMs: pollMs } = given;
-    this.#ranker = new SwappingRanker({ folder, load, pollMs, logger, observer: metrics });
+    this.#ranker = new SwappingRanker({
+      folder,
+      load,
+      embedder: embedder.name,
+      pollMs,
+      logger,
+      observer: metrics,
+    });
     const ranker = this.#ranker;
     const answering = new Answering({ retriever, embedder, ranker, settings: given, metrics, logger, now });
     this.#worker = new RequestWorker({

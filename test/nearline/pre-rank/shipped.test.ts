@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { OnnxEmbedder } from '../../../src/inference/onnx/embedder.ts';
 import { OnnxRanker } from '../../../src/inference/onnx/ranker.ts';
 import { FEATURES } from '../../../src/nearline/pre-rank/features.ts';
 import { SwappingRanker } from '../../../src/nearline/pre-rank/swapping.ts';
@@ -11,9 +12,11 @@ const folder = join(root, 'models/pre-rank');
 
 it('the model that comes with Seral is taken into use', async () => {
   const refused: string[] = [];
+  const embedder = await OnnxEmbedder.fromFolder(join(root, 'models/embedder-small'));
   const ranker = new SwappingRanker({
     folder,
     load: (at) => OnnxRanker.fromFolder(at),
+    embedder: embedder.name,
     pollMs: 3_600_000,
     logger: silent,
     observer: { inUse: () => {}, swapped: () => {}, refused: (code) => refused.push(code) },
@@ -24,6 +27,7 @@ it('the model that comes with Seral is taken into use', async () => {
   const { scores } = (await ranker.score(new Float32Array(3 * FEATURES.length).fill(0.5)))!;
   expect(new Set(scores).size).toBe(1);
   await ranker.close();
+  await embedder.close();
 });
 
 it('docs/pre-rank.md has each feature, and none that is not there', async () => {

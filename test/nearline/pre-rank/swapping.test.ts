@@ -29,13 +29,13 @@ const observer = {
   refused: (code: string) => seen.push(`refused: ${code}`),
 };
 const open = (load: LoadRanker = (at) => OnnxRanker.fromFolder(at), pollMs = 3_600_000) =>
-  (ranker = new SwappingRanker({ folder, load, pollMs, logger: silent, observer }));
+  (ranker = new SwappingRanker({ folder, load, embedder: 'mine-1', pollMs, logger: silent, observer }));
 
 const WEIGHTS = FEATURES.map((_, i) => (i === 0 ? 1 : 0));
 const GOOD = linearModel(WEIGHTS);
 const sha = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
-async function put(version: string, model: Uint8Array = GOOD, given: object = {}): Promise<void> {
+async function put(version: string, model: Uint8Array = GOOD, given: object = { embedder: 'mine-1' }): Promise<void> {
   const files = { 'model.onnx': sha(model) };
   const manifest = { kind: 'ranker', name: 'linear', version, features: FEATURES, input: 'rows', output: 'scores' };
   await writeFile(join(folder, 'model.onnx'), model);
@@ -78,6 +78,7 @@ describe('a pre-ranker that may be exchanged', () => {
     ['another kind', () => put('2', GOOD, { kind: 'embedder' }), 'BAD_MODEL'],
     ['no model file', () => rm(join(folder, 'model.onnx')), 'BAD_MODEL'],
     ['other features', () => put('2', linearModel([1]), { features: ['colour'] }), 'UNKNOWN_FEATURE'],
+    ['one beside another embedder', () => put('2', GOOD, { embedder: 'other-1' }), 'OTHER_EMBEDDER'],
     ['too few features', () => put('2', GOOD, { features: ['keyword'] }), 'BAD_MODEL'],
     ['the same score for all', () => put('2', linearModel(FEATURES.map(() => 0))), 'BAD_SCORES'],
     ['scores that are none', () => put('2', linearModel(FEATURES.map(() => NaN))), 'MODEL_FAILED'],

@@ -30,6 +30,7 @@ export interface IndexerOptions {
   sessionTimeoutMs?: number;
   logger: Logger;
   now: () => number;
+  /** Told once; the owner stops it. */
   onFatal: (error: Error) => void;
   /** ms between two tries of what failed */
   pauseMs?: number;
@@ -53,6 +54,7 @@ export class CatalogIndexer {
   #serde: Serde<CatalogItem> | null = null;
   #consumer: GroupConsumer | null = null;
   #assigned = false;
+  #failed = false;
   #rows = 0;
   #behind = new Map<number, number>();
   #currentAt: number | null = null;
@@ -83,7 +85,7 @@ export class CatalogIndexer {
       assigned: (assignment) => void this.#begin(assignment),
       batch: (batch) => this.#take(batch),
       outOfRange: (partition, error) => void this.#lost(partition, error),
-      crashed: (error) => this.#options.onFatal(error),
+      crashed: (error) => this.#fail(error),
     });
     await this.#caughtUp.promise;
     await this.#insist(() => this.refresh(signal));
@@ -117,7 +119,7 @@ export class CatalogIndexer {
   }
 
   async #begin({ partitions, restarted }: GroupAssignment): Promise<void> {
-    const { topic, logger, onFatal } = this.#options;
+    const { topic, logger } = this.#options;
     const numbers = new Set(partitions.map(({ partition }) => partition));
     for (const partition of this.#behind.keys()) {
       if (numbers.has(partition)) continue;
@@ -145,7 +147,7 @@ export class CatalogIndexer {
       }
       this.#mayBeCaughtUp();
     } catch (error) {
-      if (!this.#stop.signal.aborted) onFatal(error as Error);
+      this.#fail(error as Error);
     }
   }
 
@@ -162,15 +164,21 @@ export class CatalogIndexer {
 
   /** The catalog begins later by now, or it is another one than the index is of. */
   async #lost({ topic, partition }: TopicPartition, error: Error): Promise<void> {
-    const { logger, onFatal, settings } = this.#options;
+    const { logger, settings } = this.#options;
     const bounds = (await this.#admin.offsets(topic)).find((one) => one.partition === partition);
     const position = await this.#positionOf(partition);
     if (bounds === undefined || (position ?? 0) > bounds.end) {
       const what = `the index ${settings.index} is of another ${topic}: name another one`;
-      return onFatal(new InferenceError('INDEX_MISMATCH', what, { fatal: true, cause: error }));
+      return this.#fail(new InferenceError('INDEX_MISMATCH', what, { fatal: true, cause: error }));
     }
     logger.warn({ partition, from: position, to: bounds.start }, 'the catalog begins later by now');
     this.#consumer!.start({ topic, partition }, bounds.start);
+  }
+
+  #fail(error: Error): void {
+    if (this.#failed || this.#stop.signal.aborted) return;
+    this.#failed = true;
+    this.#options.onFatal(error);
   }
 
   async #take(batch: RecordBatch): Promise<void> {
