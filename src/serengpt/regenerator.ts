@@ -93,6 +93,7 @@ export class Regenerator implements Processor<Incoming> {
   #mayAsk(asking: Asking | undefined, time: number, behaved: boolean): boolean {
     if (asking === undefined) return behaved;
     if (asking.dueAt !== 0) return true;
+    if (this.#isBeforeAll(time)) return false;
     if (asking.pending !== null || !(behaved || this.#knows(asking))) return false;
     return reasonToAsk(freshnessOf(asking), time, this.#options.minAge) !== null;
   }
@@ -180,7 +181,7 @@ export class Regenerator implements Processor<Incoming> {
   #visited(user: string, asking: Asking, time: number): void {
     const { minAge, spread, buckets } = this.#options;
     if (asking.pending !== null) return this.#wasBack(user, asking, time);
-    if (asking.dueAt !== 0) return;
+    if (asking.dueAt !== 0 || this.#isBeforeAll(time)) return;
     const reason = reasonToAsk(freshnessOf(asking), time, minAge);
     if (reason === null) return;
     if (!this.#knows(asking)) return this.#notAsked('nothing_known');
@@ -290,6 +291,10 @@ export class Regenerator implements Processor<Incoming> {
     return true;
   }
 
+  #isBeforeAll(time: number): boolean {
+    return this.#options.since !== null && time < this.#options.since;
+  }
+
   /** By the log's time, what a visit at `time` asked for would not be used any more. */
   #isOver(time: number): boolean {
     return time + this.#options.maxAge <= this.#context.streamTime();
@@ -339,7 +344,7 @@ export class Regenerator implements Processor<Incoming> {
     const reason = reasonToAsk(freshnessOf(asking), time, this.#options.minAge);
     if (reason === null || reason === 'profile') return time < asking.notBefore ? 'resting' : 'fresh';
     if (!this.#knows(asking)) return 'nothing_known';
-    if (this.#isOver(time)) return 'outdated';
+    if (this.#isBeforeAll(time) || this.#isOver(time)) return 'outdated';
     if (asking.dueAt !== 0) {
       this.#context.timers.cancel({ kind: 'due', key: user, due: asking.dueAt, clock: 'event' });
       asking.dueAt = 0;
