@@ -11,7 +11,7 @@ import { planTopics, rolesOf, wantedTopics } from '../../src/cli/topic-plan.ts';
 import type { Log } from '../../src/log/port.ts';
 import type { Serdes } from '../../src/log/serde.ts';
 import type { Generation, RegenerationRequest } from '../../src/serengpt/records.ts';
-import { silent } from '../../src/stream/logger.ts';
+import { createLogger } from '../../src/cli/logging.ts';
 import { requestWith } from '../serengpt/worker/requests.ts';
 import { ModelServer } from '../support/model-server.ts';
 
@@ -93,7 +93,7 @@ it('answers requests by a server, answers probes, and ends when told', async () 
     config: config({ ...model(), blockedFile, blocked: ['rope'], scripts: ['Latin'] }),
     log,
     serdes,
-    logger: silent,
+    logger: await createLogger({ level: 'silent' }),
     stop: stop.signal,
     onListening: listening.resolve,
   });
@@ -125,7 +125,13 @@ it('answers requests by a server, answers probes, and ends when told', async () 
 it('names the topics that are missing, and what makes them', async () => {
   const { signal } = new AbortController();
   await expect(
-    runSerengptWorker({ config: config(model()), log, serdes, logger: silent, stop: signal }),
+    runSerengptWorker({
+      config: config(model()),
+      log,
+      serdes,
+      logger: await createLogger({ level: 'silent' }),
+      stop: signal,
+    }),
   ).rejects.toThrow(
     'serengpt.regeneration-requests, serengpt.generations, serengpt-worker.dlq: not there. ' +
       'Run `seral topics apply regeneration`',
@@ -138,7 +144,13 @@ it.each([
 ])('fails at the start where %s are not there', async (_, settings, code) => {
   await makeTopics();
   const { signal } = new AbortController();
-  const running = runSerengptWorker({ config: config(settings()), log, serdes, logger: silent, stop: signal });
+  const running = runSerengptWorker({
+    config: config(settings()),
+    log,
+    serdes,
+    logger: await createLogger({ level: 'silent' }),
+    stop: signal,
+  });
   await expect(running).rejects.toMatchObject({ code });
 });
 
