@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { compileConfig } from '../../src/cli/config.ts';
 import { openLog, openSerdes } from '../../src/cli/environment.ts';
 import { runSerengptWorker } from '../../src/cli/serengpt-worker.ts';
-import { buildTopology } from '../../src/cli/topologies.ts';
+import { buildTopology, topicSchemas } from '../../src/cli/topologies.ts';
 import { planTopics, rolesOf, wantedTopics } from '../../src/cli/topic-plan.ts';
 import type { Log } from '../../src/log/port.ts';
 import type { Serdes } from '../../src/log/serde.ts';
@@ -168,6 +168,7 @@ it("makes the worker's dead letters, and what it answers on, with the topics of 
       roles,
     ).every(({ action }) => action === 'create'),
   ).toBe(true);
+  expect(topicSchemas([topology], config({}))).toContainEqual({ topic: 'serengpt.generations', schema: 'Generation' });
   const compacted = wanted.filter(({ config }) => config?.['cleanup.policy'] === 'compact').map(({ topic }) => topic);
   expect(compacted).toEqual(expect.arrayContaining(['profile.short-term', 'profile.long-term']));
 });
