@@ -122,6 +122,24 @@ it('answers requests by a server, answers probes, and ends when told', async () 
   await expect(fetch(`${url}/live`)).rejects.toThrow();
 });
 
+it('answers requests by the model that comes with it, which needs no server and has its own prompt', async () => {
+  await makeTopics();
+  const stop = new AbortController();
+  const logger = await createLogger({ level: 'silent' });
+  const running = runSerengptWorker({ config: config({}), log, serdes, logger, stop: stop.signal });
+  await ask(requestWith({ queries: 2 }));
+  await until(async () => (await generations()).length === 1);
+  stop.abort();
+  await running;
+  const [generation] = await generations();
+  expect(generation).toMatchObject({ outcome: 'generated', error: null, prompt_version: 'serengpt-compact-1' });
+  expect(generation!.texts.length).toBeGreaterThan(5);
+  for (const { kind, logprob } of generation!.texts) {
+    expect(kind).toBe('title');
+    expect(logprob).toBeLessThan(0);
+  }
+});
+
 it('names the topics that are missing, and what makes them', async () => {
   const { signal } = new AbortController();
   await expect(
