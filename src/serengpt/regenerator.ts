@@ -173,7 +173,7 @@ export class Regenerator implements Processor<Incoming> {
   /** True where a timer was set. */
   #rememberUntil(user: string, asking: Asking, time: number): boolean {
     if (asking.forgetAt !== 0) return false;
-    asking.forgetAt = endOfDay(time) + this.#options.userTtl;
+    asking.forgetAt = this.#forgetAfter(time);
     this.#context.timers.set({ kind: 'forget', key: user, due: asking.forgetAt, clock: 'event' });
     return true;
   }
@@ -432,7 +432,7 @@ export class Regenerator implements Processor<Incoming> {
 
   /** The forget timer: the user is gone, or was here since. */
   #outlive(user: string, asking: Asking): void {
-    const due = Math.max(endOfDay(asking.newest), asking.erasedUntil) + this.#options.userTtl;
+    const due = this.#forgetAfter(Math.max(asking.newest, asking.erasedUntil));
     if (due > asking.forgetAt && asking.newest > 0) {
       asking.forgetAt = due;
       this.#context.timers.set({ kind: 'forget', key: user, due, clock: 'event' });
@@ -451,10 +451,20 @@ export class Regenerator implements Processor<Incoming> {
     // only the cut-off stays, until events from before it cannot come any more; and the number of rounds, since others
     // take no round twice
     const streamTime = Math.max(this.#context.streamTime(), 0);
-    const forgetAt = Math.max(until, streamTime, endOfDay(asking.newest)) + this.#options.userTtl;
+    const forgetAt = this.#forgetAfter(Math.max(until, streamTime, asking.newest));
     this.#context.timers.set({ kind: 'forget', key: user, due: forgetAt, clock: 'event' });
     this.#asking.put(user, { ...newAsking(), round: asking.round, erasedUntil: until, forgetAt });
     this.#context.count('users_erased');
+  }
+
+  /**
+   * Whoever was there last at `time` is forgotten then. `newest` is exact to the day alone: within one it is kept only
+   * together with something else. And not before the candidates are, with the number of their round: of two that begin to
+   * count anew the later one would be refused.
+   */
+  #forgetAfter(time: number): number {
+    const { spread, maxAge, userTtl } = this.#options;
+    return (Math.floor(time / DAY) + 1) * DAY + spread + maxAge + userTtl;
   }
 
   #forget(user: string, asking: Asking): void {
@@ -475,6 +485,3 @@ export class Regenerator implements Processor<Incoming> {
 
 const isBehaviour = ({ event_type: type }: BehaviorEvent): boolean =>
   type === 'search' || type === 'click' || type === 'purchase';
-
-/** `newest` is exact to the day alone: within one it is kept only together with something else. */
-const endOfDay = (time: number): number => (Math.floor(time / DAY) + 1) * DAY;
