@@ -2,6 +2,7 @@
  * node training/evaluate-embedders.ts [--data FOLDER] [--model FOLDER]: the n-gram embedder and a model, asked for the
  * neighbours of titles that neither saw in training (items not shown before the cut-off), among those that were shown.
  */
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { cosine, type Embedder } from '../src/inference/embedder.ts';
@@ -15,6 +16,8 @@ const { values } = parseArgs({
     data: { type: 'string', default: join(import.meta.dirname, 'work/data') },
     model: { type: 'string', default: join(import.meta.dirname, '../models/embedder-small') },
     queries: { type: 'string', default: '600' },
+    /** the figures, for the model's card */
+    json: { type: 'string' },
   },
 });
 
@@ -79,10 +82,11 @@ async function measured(embedder: Embedder): Promise<string[]> {
 const model = await OnnxEmbedder.fromFolder(values.model);
 try {
   const rows = [await measured(new NgramEmbedder()), await measured(model)];
+  const about = `${asked.length} titles not seen, ${titles.length} known ones, ${aisles.length} names of aisles`;
   process.stdout.write(
-    `${asked.length} titles not seen, ${titles.length} known ones, ${aisles.length} names of aisles\n` +
-      `${table(['embedder', 'leaf of 10', 'leaf MRR', 'aisle of 10', 'by aisle name', 'texts/s'], rows)}\n`,
+    `${about}\n${table(['embedder', 'leaf of 10', 'leaf MRR', 'aisle of 10', 'by aisle name', 'texts/s'], rows)}\n`,
   );
+  if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify({ about, rows }, null, 1)}\n`);
 } finally {
   await model.close();
 }

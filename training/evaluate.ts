@@ -1,85 +1,81 @@
 /**
- * node training/evaluate.ts [--data FOLDER] [--out FOLDER] [--users N] ...: SerenGPT held out by time (paper, 5.1 to 5.3).
+ * node training/evaluate.ts --data FOLDER --trained FOLDER: SerenGPT held out by time (paper, 5.1 to 5.3; docs/evaluation.md).
  *
- * For each held-out serendipitous click (after the cut-off, of a user with N visit days) its title is one of a hundred:
+ * For each held-out serendipitous click (after the cut-off, of a user with N visit days) the item is one of a hundred:
  * itself and 99 items at random that the user never clicked serendipitously. The model continues the prompt of what was
- * known before 30 times; the score of an item is the mean over the samples of how well the sample matches its title
- * (`closeness`). Beside it: chance, purchases before the cut-off, and the same closeness to the user's own tags and last
- * titles, which is retrieval without a model.
+ * known before 30 times, and the samples are matched with the candidates' titles (matching.ts). Beside it: chance;
+ * purchases before the cut-off, of the households that the model was trained on and of all; and the user's own tags and
+ * last titles matched in place of the samples, which is retrieval without a model.
  *
- * Writes `qrels.json` and `run-<name>.json`, which check-metrics.py reads with pytrec_eval, and `result.json`.
+ * Writes qrels.json and run-<method>.json, which check_metrics.py reads with pytrec_eval, and result.json.
+ * `--tune` tries ways of matching on clicks before the cut-off, of households that were not trained on.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { table } from '../src/cli/table.ts';
-import { cosine } from '../src/inference/embedder.ts';
 import { OnnxEmbedder } from '../src/inference/onnx/embedder.ts';
 import { OnnxSampler } from '../src/inference/onnx/sampler.ts';
 import { randomOf } from '../src/inference/onnx/pick.ts';
 import { readLines } from '../src/log/ndjson.ts';
 import type { Example } from './examples.ts';
-import { CUTS, interval, metricsOf, rankOf, sum, type Interval } from './ranking.ts';
+import { Matching, Titles } from './matching.ts';
+import { interval, metricsOf, rankOf, type Interval } from './ranking.ts';
 
 const at = (...path: string[]): string => join(import.meta.dirname, ...path);
 const { values: args } = parseArgs({
   options: {
     data: { type: 'string', default: at('work/data') },
+    /** the data that the model was trained on */
+    trained: { type: 'string', default: at('work/data') },
     out: { type: 'string', default: at('work/evaluation') },
     model: { type: 'string', default: at('../models/serengpt-small') },
     embedder: { type: 'string', default: at('../models/embedder-small') },
-    /** examples of one user, at most: no one household is to be the result */
+    /** clicks of one household, at most: none is to be the whole result */
     each: { type: 'string', default: '20' },
-    samples: { type: 'string', default: '30' },
-    seed: { type: 'string', default: '7' },
-    /** a file with the users whose behaviour was trained on, one a line: the others are shown apart */
-    trained: { type: 'string' },
+    tune: { type: 'boolean', default: false },
   },
 });
 const NEGATIVES = 99;
-const SAMPLES = Number(args.samples);
-const SEED = Number(args.seed);
-/** how fast closeness falls with the angle: found on training-time clicks, see docs/evaluation.md */
+const SAMPLES = 30;
+const SEED = 7;
 const SHARPNESS = 12;
-/** items that one generated title brings, for the diversity and the hit rate */
+const FLOOR = 5;
+/** distinct titles that a generated one brings, for the categories and their hit rate */
 const RETRIEVED = 10;
+const LAST_TITLES = 12;
+const TUNING_DAYS = 45 * 86_400_000;
 
 interface Item {
   item_id: string;
-  title: string | null;
+  title: string;
   category_id: string | null;
   purchases: number;
 }
 
-async function rows<T>(file: string): Promise<T[]> {
+async function rows<T>(folder: string, file: string): Promise<T[]> {
   const all: T[] = [];
-  for await (const lines of readLines(file)) all.push(...lines.map(({ value }) => value as T));
+  for await (const lines of readLines(join(folder, file))) all.push(...lines.map(({ value }) => value as T));
   return all;
 }
+const hash = (text: string): number => createHash('sha256').update(text).digest().readUInt32LE(0) / 2 ** 32;
 
-const hash = (text: string): number => createHash('sha256').update(text).digest().readUInt32LE(0);
-const named = <T extends Item>(item: T): item is T & { title: string } => item.title !== null && item.title !== '';
-
-const items = (await rows<Item>(join(args.data, 'items.ndjson'))).filter(named);
+const items = (await rows<Item>(args.data, 'items.ndjson')).filter(({ title }) => title !== null && title !== '');
 const itemOf = new Map(items.map((item) => [item.item_id, item]));
-const examples = await rows<Example>(join(args.data, 'examples.ndjson'));
-const liked = new Map<string, Set<string>>();
-for (const { user_id, item_id } of examples) {
-  const own = liked.get(user_id) ?? new Set();
-  liked.set(user_id, own.add(item_id));
-}
-const trained = new Set(
-  args.trained === undefined ? [] : (await rows<{ user_id: string }>(args.trained)).map((one) => one.user_id),
+const boughtThere = new Map(
+  (await rows<Item>(args.trained, 'items.ndjson')).map((one) => [one.item_id, one.purchases]),
 );
+const trainedOn = new Set((await rows<Example>(args.trained, 'examples.ndjson')).map(({ user_id }) => user_id));
+const examples = await rows<Example>(args.data, 'examples.ndjson');
+const liked = Map.groupBy(examples, ({ user_id }) => user_id);
 
+const cutOff = Math.max(...examples.filter(({ split }) => split === 'train').map(({ click_time }) => click_time));
+const wanted = ({ mature, split, user_id, click_time }: Example): boolean =>
+  mature &&
+  (args.tune ? split === 'train' && click_time > cutOff - TUNING_DAYS && !trainedOn.has(user_id) : split === 'test');
 /** The same ones in each run. */
-const asked = [
-  ...Map.groupBy(
-    examples.filter((one) => one.split === 'test' && one.mature),
-    (one) => one.user_id,
-  ),
-]
+const asked = [...Map.groupBy(examples.filter(wanted), ({ user_id }) => user_id)]
   .sort(([a], [b]) => (a < b ? -1 : 1))
   .flatMap(([, own]) =>
     own
@@ -89,75 +85,87 @@ const asked = [
       .map(({ one }) => one),
   );
 
-function candidatesOf(example: Example, number: number): string[] {
+function candidatesOf(example: Example, number: number): Item[] {
   const random = randomOf(SEED, number);
-  const own = liked.get(example.user_id)!;
-  const chosen = new Set<string>();
+  const own = new Set(liked.get(example.user_id)!.map(({ item_id }) => item_id));
+  const chosen = new Set<Item>();
   while (chosen.size < NEGATIVES) {
-    const { item_id } = items[Math.floor(random() * items.length)]!;
-    if (!own.has(item_id)) chosen.add(item_id);
+    const item = items[Math.floor(random() * items.length)]!;
+    if (!own.has(item.item_id)) chosen.add(item);
   }
-  return [example.item_id, ...chosen];
+  return [itemOf.get(example.item_id)!, ...chosen];
 }
 
 const sampler = await OnnxSampler.fromFolder(args.model);
 const embedder = await OnnxEmbedder.fromFolder(args.embedder, { remembered: 200_000 });
-const titles = [...new Set(items.map(({ title }) => title))];
-const vectorOf = new Map<string, Int8Array>();
-const embed = async (texts: readonly string[]): Promise<Int8Array[]> => {
-  const missing = [...new Set(texts)].filter((text) => !vectorOf.has(text));
-  const vectors = await embedder.embed(missing);
-  missing.forEach((text, i) => vectorOf.set(text, vectors[i]!));
-  return texts.map((text) => vectorOf.get(text)!);
-};
-await embed(titles);
-const categoryOf = new Map(items.map(({ title, category_id }) => [title, category_id]));
+const titles = new Titles(
+  embedder,
+  items.map(({ title }) => title),
+);
+await titles.vectors([...titles.counts.keys()]);
+const categoriesOf = new Map(
+  [...Map.groupBy(items, ({ title }) => title)].map(([title, all]) => [
+    title,
+    new Set(all.map((one) => one.category_id)),
+  ]),
+);
 
-/** Mean over the texts of exp(sharpness · (cosine - 1)): 1 where all of them are the title, near 0 where none is like it. */
-const closeness = (vector: Int8Array, texts: readonly Int8Array[]): number =>
-  texts.length === 0 ? 0 : sum(texts.map((text) => Math.exp(SHARPNESS * (cosine(vector, text) - 1)))) / texts.length;
-
-/** Distinct titles of the catalog that are nearest to a text. */
-const nearestOf = new Map<string, string[]>();
-function nearest(text: string, vector: Int8Array): string[] {
-  let found = nearestOf.get(text);
-  if (found === undefined) {
-    found = titles
-      .map((title) => ({ title, near: cosine(vector, vectorOf.get(title)!) }))
-      .sort((a, b) => b.near - a.near)
-      .slice(0, RETRIEVED)
-      .map(({ title }) => title);
-    nearestOf.set(text, found);
-  }
-  return found;
+type Score = (item: Item) => number;
+interface Asked {
+  example: Example;
+  said: Float32Array[];
+  own: Float32Array[];
+  random: () => number;
 }
 
-const METHODS = ['chance', 'purchases', 'own tags and titles', 'SerenGPT', 'SerenGPT and purchases'] as const;
-type Method = (typeof METHODS)[number];
-const runs = Object.fromEntries(METHODS.map((method) => [method, {}])) as Record<
-  Method,
-  Record<string, Record<string, number>>
->;
+const matching = new Matching(titles, { sharpness: SHARPNESS, floor: FLOOR });
+/** Purchases and a score that say each its own: as chances multiply. */
+const and = (purchases: number, score: number): number => (purchases + 0.3) * score;
+const methods: Record<string, (asked: Asked) => Score> = args.tune
+  ? Object.fromEntries(
+      [6, 9, 12, 16, 24].flatMap((sharpness) =>
+        [1, 5, 20].map((floor) => {
+          const tried = new Matching(titles, { sharpness, floor });
+          return [
+            `${sharpness}/${floor}`,
+            ({ said }: Asked) =>
+              (item: Item) =>
+                tried.score(item.title, said),
+          ];
+        }),
+      ),
+    )
+  : {
+      chance:
+        ({ random }) =>
+        () =>
+          random(),
+      'own tags and titles':
+        ({ own }) =>
+        (item) =>
+          matching.score(item.title, own),
+      purchases: () => (item) => boughtThere.get(item.item_id) ?? 0,
+      'purchases of all': () => (item) => item.purchases,
+      SerenGPT:
+        ({ said }) =>
+        (item) =>
+          matching.score(item.title, said),
+      'SerenGPT and purchases':
+        ({ said }) =>
+        (item) =>
+          and(boughtThere.get(item.item_id) ?? 0, matching.score(item.title, said)),
+    };
+const names = Object.keys(methods);
+const runs: Record<string, Record<string, Record<string, number>>> = Object.fromEntries(
+  names.map((name) => [name, {}]),
+);
+const ranks: Record<string, { user: string; rank: number }[]> = Object.fromEntries(names.map((name) => [name, []]));
 const qrels: Record<string, Record<string, number>> = {};
-interface Generated {
-  user: string;
-  unique: number;
-  valid: number;
-  rightCategory: number;
-  copied: number;
-  categories: number;
-  hit: number;
-  finished: number;
-}
-const generated: Generated[] = [];
-const ranks = Object.fromEntries(METHODS.map((method) => [method, []])) as unknown as Record<
-  Method,
-  { user: string; rank: number }[]
->;
-const catalogTitles = new Set(titles);
-const stopped = new AbortController();
-const begun = performance.now();
+const generated: ({ user: string } & Record<(typeof SAID)[number], number>)[] = [];
+const SAID = ['unique', 'valid', 'right category', 'copied', 'categories', 'hit', 'finished'] as const;
 
+const never = new AbortController().signal;
+const begun = performance.now();
 for (const [number, example] of asked.entries()) {
   const { samples } = await sampler.sample(
     {
@@ -169,38 +177,45 @@ for (const [number, example] of asked.entries()) {
       maxTokens: 24,
       seed: SEED + number * SAMPLES,
     },
-    stopped.signal,
+    never,
   );
   const texts = samples.map(({ text }) => text.toLowerCase());
-  const said = await embed(texts);
-  const own = await embed([...example.tags, ...new Set(example.history.slice(-12))].map((text) => text.toLowerCase()));
-  const candidates = candidatesOf(example, number);
-  const random = randomOf(SEED ^ 0x5eed, number);
-  const scores: Record<Method, number[]> = {
-    chance: candidates.map(() => random()),
-    purchases: candidates.map((id) => itemOf.get(id)!.purchases),
-    'own tags and titles': candidates.map((id) => closeness(vectorOf.get(itemOf.get(id)!.title)!, own)),
-    SerenGPT: candidates.map((id) => closeness(vectorOf.get(itemOf.get(id)!.title)!, said)),
-    'SerenGPT and purchases': [],
+  const history = [...new Set(example.history.map((text) => text.toLowerCase()))];
+  const one: Asked = {
+    example,
+    said: await titles.vectors(texts),
+    own: await titles.vectors([...example.tags.map((tag) => tag.toLowerCase()), ...history.slice(-LAST_TITLES)]),
+    random: randomOf(SEED + 1, number),
   };
-  scores['SerenGPT and purchases'] = scores.SerenGPT.map((score, i) => score * Math.log2(2 + scores.purchases[i]!));
+  const candidates = candidatesOf(example, number);
   const query = `q${number}`;
   qrels[query] = { [example.item_id]: 1 };
-  for (const method of METHODS) {
-    // ties are broken by chance, the same for all: a list of zeros is no ranking
-    const untied = scores[method].map((score, i) => score + (1e-9 * hash(`${query} ${candidates[i]}`)) / 2 ** 32);
-    ranks[method].push({ user: example.user_id, rank: rankOf(untied, 0) });
-    runs[method][query] = Object.fromEntries(candidates.map((id, i) => [id, untied[i]!]));
+  for (const name of names) {
+    const score = methods[name]!(one);
+    const scores = candidates.map(score);
+    // equal scores stand in an order of chance, the same for every method: where the right one stands in the list says nothing
+    const order = candidates
+      .map(({ item_id }, i) => ({ i, score: scores[i]!, tie: hash(`${query} ${item_id}`) }))
+      .sort((a, b) => b.score - a.score || b.tie - a.tie);
+    const places = new Array<number>(candidates.length);
+    order.forEach(({ i }, place) => (places[i] = candidates.length - place));
+    ranks[name]!.push({ user: example.user_id, rank: rankOf(places, 0) });
+    runs[name]![query] = Object.fromEntries(candidates.map(({ item_id }, i) => [item_id, places[i]!]));
   }
-  const inPrompt = new Set(example.history.slice(-50).map((text) => text.toLowerCase()));
-  const brought = texts.flatMap((text, i) => nearest(text, said[i]!));
-  const categories = new Set(brought.map((title) => categoryOf.get(title) ?? null));
+  const share = (holds: (text: string) => boolean): number => texts.filter(holds).length / SAMPLES;
+  const inPrompt = new Set(example.prompt.split('\n').flatMap((line) => line.replace(/^did: /, '').split('; ')));
+  const categories = new Set(
+    [...new Set(texts)].flatMap((text) =>
+      titles.nearest(text, RETRIEVED).flatMap((title) => [...categoriesOf.get(title)!]),
+    ),
+  );
   generated.push({
     user: example.user_id,
     unique: new Set(texts).size,
-    valid: texts.filter((text) => catalogTitles.has(text)).length / SAMPLES,
-    rightCategory: texts.filter((text) => (categoryOf.get(text) ?? '') === example.category_id).length / SAMPLES,
-    copied: texts.filter((text) => inPrompt.has(text)).length / SAMPLES,
+    valid: share((text) => titles.counts.has(text)),
+    'right category': share((text) => categoriesOf.get(text)?.has(example.category_id) === true),
+    // the prompt has its lists' signs taken out of titles
+    copied: share((text) => inPrompt.has(text.replaceAll(';', ','))),
     categories: categories.size,
     hit: categories.has(example.category_id) ? 1 : 0,
     finished: samples.filter(({ finished }) => finished).length / SAMPLES,
@@ -211,54 +226,60 @@ const seconds = (performance.now() - begun) / 1000;
 await sampler.close();
 await embedder.close();
 
-await mkdir(args.out, { recursive: true });
-const json = (name: string, value: unknown): Promise<void> =>
-  writeFile(join(args.out, name), `${JSON.stringify(value, null, 1)}\n`);
-await json('qrels.json', qrels);
-for (const method of METHODS) await json(`run-${method.replaceAll(' ', '-')}.json`, runs[method]);
-
-const shown = (one: Interval, digits: number): string =>
-  `${one.mean.toFixed(digits)} (${one.low.toFixed(digits)}–${one.high.toFixed(digits)})`;
-const groups: [string, (user: string) => boolean][] =
-  trained.size === 0
-    ? [['all', () => true]]
-    : [
-        ['all', () => true],
-        ['households trained on', (user) => trained.has(user)],
-        ['households never seen', (user) => !trained.has(user)],
-      ];
+const shown = ({ mean, low, high }: Interval): string => `${fixed(mean)} (${fixed(low)}–${fixed(high)})`;
+const fixed = (value: number): string => (value >= 10 ? value.toFixed(1) : value.toFixed(3));
+const groups: Record<string, (user: string) => boolean> = {
+  all: () => true,
+  'trained on before the cut-off': (user) => trainedOn.has(user),
+  'never seen': (user) => !trainedOn.has(user),
+};
 const result: Record<string, unknown> = {
-  seconds,
+  model: sampler.name,
+  embedder: embedder.name,
   samples: SAMPLES,
   seed: SEED,
   sharpness: SHARPNESS,
-  model: sampler.name,
-  embedder: embedder.name,
+  floor: FLOOR,
 };
-for (const [group, holds] of groups) {
+for (const [group, holds] of Object.entries(groups)) {
   const of = <T extends { user: string }>(all: readonly T[]): T[] => all.filter(({ user }) => holds(user));
   const clicks = of(generated);
+  if (clicks.length === 0) continue;
   const users = new Set(clicks.map(({ user }) => user)).size;
-  const metrics = Object.fromEntries(METHODS.map((method) => [method, metricsOf(of(ranks[method]))]));
-  const measures = Object.keys(metrics.SerenGPT!);
+  const metrics = Object.fromEntries(names.map((name) => [name, metricsOf(of(ranks[name]!))]));
+  const said = Object.fromEntries(
+    SAID.map((part) => [part, interval(clicks.map((one) => ({ user: one.user, value: one[part] })))]),
+  );
   process.stdout.write(`\n${group}: ${clicks.length} clicks of ${users} households\n`);
+  const measures = Object.keys(metrics[names[0]!]!);
+  const lines = names.map((name) => [name, ...measures.map((measure) => metrics[name]![measure]!)] as const);
   process.stdout.write(
     `${table(
-      ['', ...METHODS],
-      measures.map((name) => [name, ...METHODS.map((method) => shown(metrics[method]![name]!, 3))]),
+      ['', ...measures],
+      lines.map(([name, ...all]) => [name, ...all.map(({ mean }) => mean.toFixed(3))]),
     )}\n`,
   );
-  const parts = ['unique', 'valid', 'finished', 'rightCategory', 'copied', 'categories', 'hit'] as const;
-  const diversity = Object.fromEntries(
-    parts.map((part) => [part, interval(clicks.map((one) => ({ user: one.user, value: one[part] })))]),
+  const certain = ['HR@1', 'HR@10', 'NDCG@10', 'MAP@10'];
+  process.stdout.write(
+    `${table(
+      ['95 % of households drawn again', ...certain],
+      names.map((name) => [name, ...certain.map((measure) => shown(metrics[name]![measure]!))]),
+    )}\n`,
   );
   process.stdout.write(
     `${table(
       ['of 30 titles', ''],
-      parts.map((part) => [part, shown(diversity[part]!, 3)]),
+      SAID.map((part) => [part, shown(said[part]!)]),
     )}\n`,
   );
-  result[group] = { clicks: clicks.length, users, metrics, diversity };
+  result[group] = { clicks: clicks.length, users, metrics, said };
 }
-await json('result.json', result);
-process.stdout.write(`\n${asked.length} prompts in ${seconds.toFixed(0)} s; cuts ${CUTS.join(', ')}\n`);
+if (!args.tune) {
+  await mkdir(args.out, { recursive: true });
+  const write = (name: string, value: unknown): Promise<void> =>
+    writeFile(join(args.out, name), `${JSON.stringify(value, null, 1)}\n`);
+  await write('result.json', result);
+  await write('qrels.json', qrels);
+  for (const name of names) await write(`run-${name.replaceAll(' ', '-')}.json`, runs[name]);
+}
+process.stdout.write(`\n${asked.length} prompts in ${seconds.toFixed(0)} s\n`);

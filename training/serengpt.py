@@ -52,7 +52,7 @@ def held_out(model, pieces, pad):
     return total / count
 
 
-def stage(name, model, passes, rate, prompt_weight, pad, bf16, report, evaluate):
+def stage(name, model, passes, rate, prompt_weight, pad, bf16, report, evaluate, keep):
     """`passes`: an epoch's batches each."""
     steps = sum(map(len, passes))
     decayed = [p for p in model.parameters() if p.dim() > 1]
@@ -81,6 +81,7 @@ def stage(name, model, passes, rate, prompt_weight, pad, bf16, report, evaluate)
         line = {"stage": name, "epoch": epoch, "step": step, "train": round(mean, 4), **evaluate(), "s": round(time.time() - begun)}
         print(json.dumps(line), flush=True)
         report.append(line)
+        keep()
 
 
 def main():
@@ -92,10 +93,10 @@ def main():
     parser.add_argument("--context", type=int, default=320, help="tokens of a prompt")
     parser.add_argument("--hidden", type=int, default=192)
     parser.add_argument("--layers", type=int, default=3)
-    parser.add_argument("--language-epochs", type=int, default=2)
+    parser.add_argument("--language-epochs", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--keep", type=float, default=0.85, help="share of a prompt's parts that an epoch sees")
+    parser.add_argument("--keep", type=float, default=0.7, help="share of a prompt's parts that an epoch sees")
     parser.add_argument("--tokens", type=int, default=2400, help="of a batch")
     parser.add_argument("--bf16", action="store_true", help="matrix products in bfloat16: half the time where the processor has it")
     parser.add_argument("--validate-from", default=None, help="a day: train before it alone, and evaluate on what follows in training")
@@ -145,23 +146,25 @@ def main():
         "held_out": round(held_out(model, test_pieces, coder.pad), 4),
     }
     report = []
+
+    def keep():
+        """After each epoch: what there is can be used, and looked at, before all is done."""
+        out = folder(f"{args.out}/hf")
+        model.generation_config.bos_token_id, model.generation_config.eos_token_id = coder.begin, coder.end
+        model.save_pretrained(out)
+        fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=BEGIN, eos_token=END, pad_token=PAD)
+        fast.save_pretrained(out)
+        tokenizer.save(f"{args.out}/tokenizer.json")
+        written = {"arguments": vars(args), "parameters": model.num_parameters(), "train": len(train), "report": report}
+        with open(f"{args.out}/training.json", "w", encoding="utf-8") as file:
+            json.dump(written, file, indent=2)
+
     # titles alone stand behind an empty prompt, which a user without any past has too
     titles = [("next:", catalog[at : at + 12]) for at in range(0, len(catalog), 12)]
     language = [batches(groups + titles, coder, rng, args.tokens, 12, args.keep) for _ in range(args.language_epochs)]
-    stage("language", model, language, args.rate, 1.0, coder.pad, args.bf16, report, evaluate)
+    stage("language", model, language, args.rate, 1.0, coder.pad, args.bf16, report, evaluate, keep)
     sft = [batches(groups, coder, rng, args.tokens, 12, args.keep) for _ in range(args.epochs)]
-    stage("sft", model, sft, args.rate / 2, 0.0, coder.pad, args.bf16, report, evaluate)
-
-    out = folder(f"{args.out}/hf")
-    model.eval()
-    model.generation_config.bos_token_id, model.generation_config.eos_token_id = coder.begin, coder.end
-    model.save_pretrained(out)
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=BEGIN, eos_token=END, pad_token=PAD)
-    fast.save_pretrained(out)
-    tokenizer.save(f"{args.out}/tokenizer.json")
-    with open(f"{args.out}/training.json", "w", encoding="utf-8") as file:
-        json.dump({"arguments": vars(args), "parameters": model.num_parameters(), "train": len(train), "report": report}, file, indent=2)
-
+    stage("sft", model, sft, args.rate * 0.75, 0.0, coder.pad, args.bf16, report, evaluate, keep)
 
 if __name__ == "__main__":
     main()

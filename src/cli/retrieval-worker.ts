@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Embedder } from '../inference/embedder.ts';
 import { NgramEmbedder } from '../inference/ngram-embedder.ts';
+import { OnnxEmbedder } from '../inference/onnx/embedder.ts';
 import { OnnxRanker } from '../inference/onnx/ranker.ts';
 import type { Log } from '../log/port.ts';
 import type { Serdes } from '../log/serde.ts';
@@ -52,10 +53,16 @@ export async function runRetrievalWorker(options: RunRetrievalWorkerOptions): Pr
   });
 }
 
-/** Opens the embedder that the configuration names, for as long as `use` takes. */
+/** Opens the embedder that the configuration names, for as long as `use` takes. Throws InferenceError BAD_MODEL, NO_ENGINE. */
 export async function usingEmbedder<T>(config: Config, use: (embedder: Embedder) => Promise<T>): Promise<T> {
-  if (config.retrievalWorker.embedder === 'ngram') return use(new NgramEmbedder());
-  throw new Error('not yet');
+  const { embedder: kind, embedderFolder } = config.retrievalWorker;
+  if (kind === 'ngram') return use(new NgramEmbedder());
+  const embedder = await OnnxEmbedder.fromFolder(embedderFolder ?? join(modelsFolder, 'embedder-small'));
+  try {
+    return await use(embedder);
+  } finally {
+    await embedder.close();
+  }
 }
 
 /** What of a worker the configuration says: for whoever runs one beside other things in a process. */

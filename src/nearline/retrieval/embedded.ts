@@ -88,11 +88,12 @@ export class EmbeddedRetriever implements Retriever, CatalogIndex {
 
   async retrieve(texts: readonly GeneratedText[], k: number, signal: AbortSignal): Promise<Retrieval> {
     const begun = performance.now();
-    const keyword = texts.map(({ text }) => this.#keyword.search(queryWords(text), k));
+    const words = texts.map(({ text }) => queryWords(text));
+    const keyword = words.map((list) => this.#keyword.search(list, k));
     const between = performance.now();
     const vectors = await this.#options.embedder.embed(texts.map(({ text }) => queryText(text)));
     signal.throwIfAborted();
-    const vector = this.#vector.search(vectors, k);
+    const vector = this.#vector.search(vectors, k).map((found, i) => (words[i]!.length === 0 ? [] : found));
     const ended = performance.now();
     const found = fuse(texts, { keyword, vector }).flatMap(({ item_id, ...leads }): Found[] => {
       const item = this.#rows.get(item_id);

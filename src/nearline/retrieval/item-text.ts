@@ -26,7 +26,7 @@ export function itemText({ title, category_path }: Pick<CatalogItem, 'title' | '
   return text === '' ? null : text;
 }
 
-/** What is embedded of a generated text. */
+/** What is embedded of a generated text that has words: models give signs a direction too. */
 export const queryText = (text: string): string => text.slice(0, LONGEST_TEXT);
 
 export const queryWords = (text: string): string[] => wordsOf(queryText(text)).slice(0, MOST_QUERY_WORDS);

@@ -70,7 +70,7 @@ export class TableFollower implements CatalogFollower {
         admin: this.#admin,
         logger,
         onChange: (before: string | undefined, after: string | undefined) => {
-          if (after === undefined && before !== undefined) index.remove(before);
+          if (before !== undefined && before !== after) index.remove(before);
         },
       });
       await this.#table.loaded;

@@ -8,6 +8,9 @@ import { leadOf } from '../retrieval/fusion.ts';
 import { CHANNELS, type Found } from '../retriever.ts';
 import type { RetrievalSettings } from './settings.ts';
 
+/** Of a record, which has to fit into the log. */
+const LONGEST_TITLE = 500;
+
 type Bounds = Pick<RetrievalSettings, 'items' | 'perCategory' | 'leastScore'>;
 export const RULES = ['bought', 'low_score', 'category_full', 'list_full'] as const;
 export type Rule = (typeof RULES)[number];
@@ -58,7 +61,7 @@ function recordOf(one: Found, score: number, texts: readonly GeneratedText[]): R
   const lead = texts[leadOf(one).text]!;
   return {
     item_id,
-    title,
+    title: title === null ? null : title.slice(0, LONGEST_TITLE).toWellFormed(),
     category_id,
     brand_id,
     seller_id,

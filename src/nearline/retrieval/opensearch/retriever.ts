@@ -57,7 +57,10 @@ export class OpenSearchRetriever implements Retriever {
     const note = ({ _id, _source }: Hit): void => {
       if (!items.has(_id)) items.set(_id, itemOf(_id, _source));
     };
-    const asked = [...words.map((list) => keywordQuery(list, k)), ...vectors.map((vector) => vectorQuery(vector, k))];
+    const asked = [
+      ...words.map((list) => keywordQuery(list, k)),
+      ...vectors.map((vector, i) => (words[i]!.length === 0 ? null : vectorQuery(vector, k))),
+    ];
     const { hits, took } = await this.#search(asked, signal);
     const keyword = words.map((list, i) => keywordScores(hits[i]!, list));
     const vector = vectors.map((one, i) => {
@@ -66,9 +69,10 @@ export class OpenSearchRetriever implements Retriever {
       return vectorScores(found, one, items);
     });
     hits.slice(0, words.length).forEach((found) => found.forEach(note));
-    const found = fuse(texts, { keyword, vector }).map(
-      ({ item_id, ...leads }): Found => ({ item: items.get(item_id)!, ...leads }),
-    );
+    const found = fuse(texts, { keyword, vector }).map(({ item_id, ...leads }): Found => ({
+      item: items.get(item_id)!,
+      ...leads,
+    }));
     return { found, seconds: { keyword: total(took.slice(0, words.length)), vector: total(took.slice(words.length)) } };
   }
 
