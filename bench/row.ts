@@ -1,6 +1,6 @@
 /**
  * One row of the bench, in a process of its own, so that its CPU seconds and its peak of memory are its own:
- *   node bench/row.ts file|profiles|consume|copy --json '{...}'
+ *   node bench/row.ts file|profiles|candidates|consume|copy --json '{...}'
  * The last line of its output is `RESULT` and a JSON object.
  */
 import { join } from 'node:path';
@@ -16,6 +16,7 @@ import { answerExtractively } from '../src/profile/worker/answering.ts';
 import { CatalogWords } from '../src/profile/worker/catalog-words.ts';
 import { PROFILES_DEFAULTS } from '../src/profile/options.ts';
 import { LABELS_DEFAULTS } from '../topologies/labels.ts';
+import { filterFile } from './candidates.ts';
 import { Digest } from './digest.ts';
 import { itemsOf } from './generate.ts';
 import { markersIn } from './job.ts';
@@ -49,6 +50,7 @@ const options = JSON.parse(values.json ?? '{}') as RowOptions;
 const rows: Record<string, () => Promise<Omit<RowResult, 'cpuSeconds' | 'residentBytes'>>> = {
   file,
   profiles,
+  candidates,
   consume,
   copy,
 };
@@ -118,6 +120,21 @@ async function profiles() {
   for await (const all of readLines(output)) for (const { value } of all) digest.add(JSON.stringify(value));
   if (digest.count !== done.profiles) throw new Error('the file does not hold the profiles that were counted');
   return { seconds, count: digest.count, digest: String(digest), stateBytes: done.stateBytes, changelogBytes: null };
+}
+
+/** The window filter, with an answer a user and day; lists are counted, and checked as they are in the end. */
+async function candidates() {
+  let begun = 0;
+  const { stats, answers, lists } = await filterFile(options.file, options, () => (begun = performance.now()));
+  const seconds = (performance.now() - begun) / 1000;
+  measured();
+  const digest = new Digest();
+  for (const [user, list] of lists) digest.add(JSON.stringify([user, list && { ...list, revision: null }]));
+  process.stderr.write(
+    `${answers} answers, ${stats.outputs} lists said, ${JSON.stringify(Object.fromEntries(stats.counts))}\n`,
+  );
+  const { stateBytes } = stats;
+  return { seconds, count: digest.count, digest: String(digest), stateBytes, changelogBytes: null };
 }
 
 /** kafkajs by itself: what the client costs before anything of ours. */

@@ -24,6 +24,7 @@ const TOPIC = 'behavior.events';
 const ROWS: Record<string, string> = {
   file: 'labels of a file',
   profiles: 'profiles of a file, with their approval',
+  candidates: 'candidates of a file, a list a user and day',
   broker: 'labels on the broker, exactly once',
   'workers-1': 'the same, 1 process',
   'workers-2': 'the same, 2 processes',
@@ -32,11 +33,13 @@ const ROWS: Record<string, string> = {
   copy: 'kafkajs, consume → transaction',
 };
 const GROUPS: Record<string, string[]> = { workers: ['workers-1', 'workers-2', 'workers-4'] };
+/** In this process, without a broker. */
+const OF_FILES = ['file', 'profiles', 'candidates'];
 const LATENCY_SHARES = [0.25, 0.5, 0.75];
 
 const HELP = `npm run bench -- [options]
 
-  --only ROWS             file, profiles, broker, workers (1, 2 and 4 processes; or workers-2), consume, copy, latency
+  --only ROWS             file, profiles, candidates, broker, workers (1, 2 and 4 processes; or workers-2), consume, copy, latency
                           (file,profiles,broker,consume,copy)
   --runs N                of each row, in turn; medians are printed (1)
   --events N              (400000)
@@ -101,7 +104,7 @@ let brokers = process.env['KAFKA_BROKERS'] ?? '';
 let run = 0;
 
 try {
-  if (wanted.some((row) => row !== 'file' && row !== 'profiles')) {
+  if (wanted.some((row) => !OF_FILES.includes(row))) {
     if (brokers === '') brokers = (kafka = await startKafka({ jvm: 'full', heapMb: 1024 })).brokers;
     log = kafkaLog({ brokers: brokers.split(',') });
   }
@@ -178,8 +181,9 @@ function check(row: string, result: RowResult, loaded: Loaded, others: ReadonlyM
     if (result.count !== loaded.events) throw new Error(`${row} read ${result.count} of ${loaded.events} records`);
     return;
   }
-  // all rows of labels say the same ones, the file's first of all; profiles only have those of other runs beside them
-  const alike = (name: string) => (row === 'profiles' ? name === row : !['consume', 'copy', 'profiles'].includes(name));
+  // all rows of labels say the same ones, the file's first of all; the others only have those of other runs beside them
+  const apart = ['consume', 'copy', 'profiles', 'candidates'];
+  const alike = (name: string) => (apart.includes(row) ? name === row : !apart.includes(name));
   const [other, reference] = [...others].find(([name, all]) => alike(name) && all.length > 0) ?? [];
   if (reference !== undefined) agree(row, result, `those of ${other}`, reference[0]!);
 }

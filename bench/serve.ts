@@ -1,6 +1,6 @@
 /**
  * node bench/serve.ts [--users 100000] [--candidates 50] [--rate 1000] [--seconds 20] [--runs 3] [--only get,fuse,top-get,top-fuse,memory,intake]
- *                     [--cache 256MB] [--zipf 1] [--wait-s 0] [--profile FOLDER]
+ *                     [--cache 256MB] [--zipf 1] [--wait-s 0] [--quiet-below 30] [--profile FOLDER]
  *
  * What `seral serve` gives on one core: the server in a process of its own, pinned to the last core where `taskset` is
  * there, the load from this one. The cache is on the disk and users come by Zipf's law, so that some are in memory.
@@ -10,7 +10,8 @@
  *   memory             what decoded lists take in memory for each byte on the disk
  *   intake             records a second from the embedded log into an empty cache on the disk
  * A fusion is of 200 personalised items to 50 rows. Each answer's status is checked. Medians of the runs are printed, with
- * what all others took of the machine meanwhile, in per cent of one core: with --wait-s each run waits for a quiet moment.
+ * what all others took of the machine meanwhile, in per cent of one core: with --wait-s each run waits
+ * for a second in which they took less than --quiet-below of one core.
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -49,6 +50,7 @@ const { values } = parseArgs({
     zipf: { type: 'string', default: '1' },
     only: { type: 'string', default: 'get,fuse,top-get,top-fuse,memory,intake' },
     'wait-s': { type: 'string', default: '0' },
+    'quiet-below': { type: 'string', default: '30' },
     profile: { type: 'string' },
   },
 });
@@ -258,7 +260,7 @@ async function quiet(): Promise<void> {
   for (const until = performance.now() + Number(values['wait-s']) * 1000; performance.now() < until;) {
     const before = busyCores();
     await sleep(1000);
-    if (busyCores() - before < 0.3) return;
+    if ((busyCores() - before) * 100 < Number(values['quiet-below'])) return;
   }
 }
 
@@ -468,23 +470,26 @@ try {
     const took = ((performance.now() - began) / 1000).toFixed(0);
     say(`${users} users of ${candidates} candidates, ${bytes.toFixed(0)} bytes each on the disk, filled in ${took} s`);
     if (pinned) spawnSync('taskset', ['-cp', '0', String(process.pid)]);
-    const rows: string[][] = [];
-    for (const [name, measure] of wanted) {
-      const found: Latencies[] = [];
+    const found = new Map<string, Latencies[]>(wanted.map(([name]) => [name, []]));
+    const server = await startServer();
+    try {
       for (let run = 0; run < runs; run++) {
-        const server = await startServer();
-        try {
+        for (const [name, measure] of wanted) {
           await quiet();
-          found.push(await measure(server));
-          say(`${name} ${JSON.stringify(found.at(-1))}`);
-        } finally {
-          await stopServer(server);
+          const figures = await measure(server);
+          found.get(name)!.push(figures);
+          say(`${name} ${JSON.stringify(figures)}`);
         }
       }
-      const middle = medians(found);
-      const worst = Math.max(...found.map((one) => one['p99 ms']));
-      rows.push([name, ...Object.values(middle).map(shown), shown(worst), loadavg()[0]!.toFixed(2)]);
+    } finally {
+      await stopServer(server);
     }
+    const rows = [...found].map(([name, all]) => [
+      name,
+      ...Object.values(medians(all)).map(shown),
+      shown(Math.max(...all.map((one) => one['p99 ms']))),
+      loadavg()[0]!.toFixed(2),
+    ]);
     const figures = ['req/s', 'p50 ms', 'p99 ms', 'p99.9 ms', 'max ms', 'core %', 'pending', 'others %'];
     say(table(['', ...figures, 'worst p99 ms', 'load'], rows));
     if (values.profile !== undefined)

@@ -1,5 +1,6 @@
 /** A user's candidates in words: what may surprise the user and why, and what was left out by which rule. */
 import type { Candidate, UserCandidates } from '../nearline/records.ts';
+import type { RetrievedItem } from '../serengpt/records.ts';
 import { agoOf, dayOf, momentOf, plain } from './words.ts';
 
 const RULES: Record<string, string> = {
@@ -13,8 +14,13 @@ const RULES: Record<string, string> = {
   over_limit: 'beyond the length of a list',
 };
 
-/** `item`: tell of that one alone. */
-export function explainCandidates(list: UserCandidates, timeZone: string, item?: string): string[] {
+/** `item`: tell of that one alone; `leftOut`: it was retrieved, and is not in the list. */
+export function explainCandidates(
+  list: UserCandidates,
+  timeZone: string,
+  item?: string,
+  leftOut: RetrievedItem | null = null,
+): string[] {
   const { candidates, left_out } = list;
   const told = item === undefined ? candidates : candidates.filter(({ item_id }) => item_id === item);
   const since = list.revision === 0 ? '' : `, shortened ${times(list.revision)} since`;
@@ -25,7 +31,13 @@ export function explainCandidates(list: UserCandidates, timeZone: string, item?:
       `found by ${plain(list.retriever)}, ranked by ${plain(list.ranker)}`,
   ];
   for (const candidate of told) lines.push(...candidateLines(candidate, list, timeZone));
-  if (item !== undefined && told.length === 0) lines.push(`  ${plain(item)} is not among them`);
+  if (item !== undefined && told.length === 0) {
+    const found =
+      leftOut === null
+        ? ''
+        : `: it was retrieved for the ${leftOut.led_by_kind} '${plain(leftOut.led_by)}', and left out`;
+    lines.push(`  ${plain(item)} is not among them${found}`);
+  }
   if (left_out.length > 0) {
     const parts = left_out.map(({ rule, count }) => `${count} ${RULES[rule] ?? plain(rule)}`);
     lines.push(`  left out: ${parts.join(', ')}`);

@@ -50,6 +50,19 @@ function integer(value: unknown, min: number, max: number): number | undefined {
 const int = (min: number, max: number, fallback: number) =>
   leaf(`a whole number from ${min} to ${max}`, (v) => integer(v, min, max), fallback);
 
+/** A time of day without a zone would mean another moment on each machine. */
+const optionalMoment = () =>
+  leaf<number | null>(
+    'a moment such as 2026-11-01 (0:00 UTC) or 2026-11-01T12:00:00Z',
+    (v) => {
+      if (v === null) return null;
+      const known = typeof v === 'string' && /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(v);
+      const time = known ? Date.parse(v) : NaN;
+      return Number.isNaN(time) ? undefined : time;
+    },
+    null,
+  );
+
 const optionalInt = (min: number, max: number) =>
   leaf<number | null>(
     `a whole number from ${min} to ${max}, or nothing`,
@@ -308,6 +321,7 @@ export const configSchema = z.strictObject({
   regeneration: section({
     maxAge: duration(REGENERATION_DEFAULTS.maxAge),
     minAge: duration(REGENERATION_DEFAULTS.minAge),
+    since: optionalMoment(),
     visits: texts(REGENERATION_DEFAULTS.visits),
     fewestBehaviours: int(1, 1000, REGENERATION_DEFAULTS.fewestBehaviours),
     history: int(1, 50, REGENERATION_DEFAULTS.history),

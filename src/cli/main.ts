@@ -2,7 +2,6 @@
  * The command line. What a command needs is imported when it runs, so that `--help` answers at once.
  * Exit codes: 0 done, 1 failed, 2 wrong use.
  */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { SeralError, UsageError, messageOf } from '../errors.ts';
 import { configCommand } from './commands/config.ts';
@@ -21,6 +20,7 @@ import { simulateCommand } from './commands/simulate.ts';
 import { topicsCommand } from './commands/topics.ts';
 import { transactionsCommand } from './commands/transactions.ts';
 import { workerCommand } from './commands/worker.ts';
+import { versionOf } from './version.ts';
 
 /** In the order of `--help`: what a newcomer needs first comes first. */
 const commands: ((program: Command) => void)[] = [
@@ -41,11 +41,6 @@ const commands: ((program: Command) => void)[] = [
   transactionsCommand,
   configCommand,
 ];
-
-const versionOf = (): string => {
-  const file = new URL('../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
-};
 
 export function createProgram(): Command {
   const program = new Command('seral')

@@ -512,7 +512,8 @@ export class Windows {
       return verdict;
     }
     const { names } = user;
-    return decide(user, Infinity, null, window, names.id(category), names.id(brand), names.id(seller), verdict);
+    const [c, b, s] = [names.known(category), names.known(brand), names.known(seller)];
+    return decide(user, Infinity, null, window, c, b, s, verdict);
   }
 
   /** The items, as dictionary ids, that the user was validly shown on `day` or later. */

@@ -11,6 +11,8 @@ export interface RegenerationOptions {
   maxAge: number;
   /** ms of event time since the last generation before which another profile asks for no new one */
   minAge: number;
+  /** event time before which no visit asks; null: there is none. Of a job that begins over a log of before */
+  since: number | null;
   /** types of events that count as a visit */
   visits: EventType[];
   /** of a user without a profile: behaviours without which nothing is asked */
@@ -48,6 +50,7 @@ export const REGENERATION_DEFAULTS: RegenerationOptions = {
   partitions: PROFILES_DEFAULTS.partitions,
   maxAge: 24 * HOUR,
   minAge: HOUR,
+  since: null,
   visits: ['exposure', 'click', 'purchase', 'search', 'visit'],
   fewestBehaviours: 1,
   history: 20,

@@ -93,6 +93,7 @@ export class Regenerator implements Processor<Incoming> {
   #mayAsk(asking: Asking | undefined, time: number, behaved: boolean): boolean {
     if (asking === undefined) return behaved;
     if (asking.dueAt !== 0) return true;
+    if (this.#isBeforeAll(time)) return false;
     if (asking.pending !== null || !(behaved || this.#knows(asking))) return false;
     return reasonToAsk(freshnessOf(asking), time, this.#options.minAge) !== null;
   }
@@ -172,7 +173,7 @@ export class Regenerator implements Processor<Incoming> {
   /** True where a timer was set. */
   #rememberUntil(user: string, asking: Asking, time: number): boolean {
     if (asking.forgetAt !== 0) return false;
-    asking.forgetAt = endOfDay(time) + this.#options.userTtl;
+    asking.forgetAt = this.#forgetAfter(time);
     this.#context.timers.set({ kind: 'forget', key: user, due: asking.forgetAt, clock: 'event' });
     return true;
   }
@@ -180,7 +181,7 @@ export class Regenerator implements Processor<Incoming> {
   #visited(user: string, asking: Asking, time: number): void {
     const { minAge, spread, buckets } = this.#options;
     if (asking.pending !== null) return this.#wasBack(user, asking, time);
-    if (asking.dueAt !== 0) return;
+    if (asking.dueAt !== 0 || this.#isBeforeAll(time)) return;
     const reason = reasonToAsk(freshnessOf(asking), time, minAge);
     if (reason === null) return;
     if (!this.#knows(asking)) return this.#notAsked('nothing_known');
@@ -290,6 +291,10 @@ export class Regenerator implements Processor<Incoming> {
     return true;
   }
 
+  #isBeforeAll(time: number): boolean {
+    return this.#options.since !== null && time < this.#options.since;
+  }
+
   /** By the log's time, what a visit at `time` asked for would not be used any more. */
   #isOver(time: number): boolean {
     return time + this.#options.maxAge <= this.#context.streamTime();
@@ -339,7 +344,7 @@ export class Regenerator implements Processor<Incoming> {
     const reason = reasonToAsk(freshnessOf(asking), time, this.#options.minAge);
     if (reason === null || reason === 'profile') return time < asking.notBefore ? 'resting' : 'fresh';
     if (!this.#knows(asking)) return 'nothing_known';
-    if (this.#isOver(time)) return 'outdated';
+    if (this.#isBeforeAll(time) || this.#isOver(time)) return 'outdated';
     if (asking.dueAt !== 0) {
       this.#context.timers.cancel({ kind: 'due', key: user, due: asking.dueAt, clock: 'event' });
       asking.dueAt = 0;
@@ -427,7 +432,7 @@ export class Regenerator implements Processor<Incoming> {
 
   /** The forget timer: the user is gone, or was here since. */
   #outlive(user: string, asking: Asking): void {
-    const due = Math.max(endOfDay(asking.newest), asking.erasedUntil) + this.#options.userTtl;
+    const due = this.#forgetAfter(Math.max(asking.newest, asking.erasedUntil));
     if (due > asking.forgetAt && asking.newest > 0) {
       asking.forgetAt = due;
       this.#context.timers.set({ kind: 'forget', key: user, due, clock: 'event' });
@@ -446,10 +451,20 @@ export class Regenerator implements Processor<Incoming> {
     // only the cut-off stays, until events from before it cannot come any more; and the number of rounds, since others
     // take no round twice
     const streamTime = Math.max(this.#context.streamTime(), 0);
-    const forgetAt = Math.max(until, streamTime, endOfDay(asking.newest)) + this.#options.userTtl;
+    const forgetAt = this.#forgetAfter(Math.max(until, streamTime, asking.newest));
     this.#context.timers.set({ kind: 'forget', key: user, due: forgetAt, clock: 'event' });
     this.#asking.put(user, { ...newAsking(), round: asking.round, erasedUntil: until, forgetAt });
     this.#context.count('users_erased');
+  }
+
+  /**
+   * Whoever was there last at `time` is forgotten then. `newest` is exact to the day alone: within one it is kept only
+   * together with something else. And not before the candidates are, with the number of their round: of two that begin to
+   * count anew the later one would be refused.
+   */
+  #forgetAfter(time: number): number {
+    const { spread, maxAge, userTtl } = this.#options;
+    return (Math.floor(time / DAY) + 1) * DAY + spread + maxAge + userTtl;
   }
 
   #forget(user: string, asking: Asking): void {
@@ -470,6 +485,3 @@ export class Regenerator implements Processor<Incoming> {
 
 const isBehaviour = ({ event_type: type }: BehaviorEvent): boolean =>
   type === 'search' || type === 'click' || type === 'purchase';
-
-/** `newest` is exact to the day alone: within one it is kept only together with something else. */
-const endOfDay = (time: number): number => (Math.floor(time / DAY) + 1) * DAY;

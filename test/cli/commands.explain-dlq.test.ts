@@ -10,6 +10,7 @@ import { embeddedLog } from '../../src/log/embedded/index.ts';
 import type { Log } from '../../src/log/port.ts';
 import { embeddedSerdes } from '../../src/log/registry/embedded.ts';
 import { deadRecord } from '../../src/stream/dead-letters.ts';
+import { answerOf, itemOf } from '../nearline/candidates/given.ts';
 
 let folder: string;
 
@@ -166,6 +167,15 @@ describe('seral explain, of candidates', () => {
     expect((await told('i2'))[1]).toMatch(/^ {2}\+ i2, score/);
     expect(await told('i2')).toHaveLength(4);
     expect(await told('i7')).toContain('  i7 is not among them');
+    const left = { ...itemOf({ item_id: 'i8', led_by: 'tea bags', led_by_kind: 'query' }) };
+    await write('serengpt.retrieved', 'RetrievedItems', [
+      answerOf({ user_id: 'u1', request_id: 'u1/2', items: [itemOf({ item_id: 'i7' })] }),
+      answerOf({ user_id: 'u1', request_id: 'u1/3', items: [left] }),
+    ]);
+    expect(await told('i7')).toContain('  i7 is not among them');
+    expect(await told('i8')).toContain(
+      "  i8 is not among them: it was retrieved for the query 'tea bags', and left out",
+    );
     expect(JSON.parse((await told('--format', 'json'))[0]!)).toEqual(list);
   });
 

@@ -1,6 +1,7 @@
 /** Random shops, against a model that goes through all that happens by brute force and keeps everything. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { Asking } from '../../src/serengpt/asking.ts';
 import type { RegenerationOptions } from '../../src/serengpt/options.ts';
 import type { RegenerationRequest } from '../../src/serengpt/records.ts';
 import type { LocalRecord } from '../../src/stream/local-task.ts';
@@ -172,6 +173,67 @@ describe('whatever happens in whichever order', () => {
         },
       ),
       { numRuns: 300 },
+    );
+  });
+
+  test('attempts at a round share its id, come one after the other, and end', () => {
+    const happening = fc.oneof(
+      fc.record({ kind: fc.constant('click' as const), user, hours: fc.integer({ min: 0, max: 20 }) }),
+      fc.record({ kind: fc.constant('clock' as const), seconds: fc.integer({ min: 1, max: 900 }) }),
+      fc.record({ kind: fc.constant('answer' as const), back: fc.nat(3), failed: fc.boolean() }),
+    );
+    fc.assert(
+      fc.property(fc.array(happening, { maxLength: 80 }), (steps) => {
+        const channel = new Channel({ attempts: 3, maxAge: 6 * HOUR });
+        const { deadline, attempts } = channel.options;
+        let [time, clock] = [NOW, NOW];
+        const sent: RegenerationRequest[] = [];
+        /** by user: what is out */
+        const out = new Map<string, RegenerationRequest>();
+        const look = () => {
+          for (const [name, { expires_at }] of out) if (expires_at <= clock) out.delete(name);
+          for (const request of channel.requests()) {
+            expect(out.has(request.user_id)).toBe(false);
+            out.set(request.user_id, request);
+            expect(request.expires_at).toBe(clock + deadline);
+            expect(request.attempt).toBeLessThanOrEqual(attempts);
+            const before = sent.findLast((one) => one.user_id === request.user_id);
+            if (request.attempt === 1) expect(request.round).toBe((before?.round ?? 0) + 1);
+            else {
+              const { request_id, round } = request;
+              expect(before).toMatchObject({ request_id, round, attempt: request.attempt - 1 });
+            }
+            sent.push(request);
+          }
+        };
+        for (const one of steps) {
+          if (one.kind === 'click') channel.click(one.user, (time += one.hours * HOUR + 1));
+          else if (one.kind === 'clock') {
+            clock += one.seconds * 1000;
+            channel.driver.advanceWallClock(one.seconds * 1000);
+          } else {
+            const request = sent.at(-1 - one.back);
+            if (request === undefined) continue;
+            channel.answer(request, { outcome: one.failed ? 'failed' : 'retrieved' });
+            const open = out.get(request.user_id);
+            const counts = open?.request_id === request.request_id && (!one.failed || open.attempt === request.attempt);
+            if (counts) out.delete(request.user_id);
+          }
+          look();
+        }
+        const given =
+          channel.count('regeneration_given_up') + channel.count('regeneration_answers', { outcome: 'retrieved' });
+        const rounds = new Set(sent.map(({ request_id: id }) => id)).size;
+        expect(given).toBeLessThanOrEqual(rounds);
+        // whatever is still to be tried again is, and in the end no user has a request open
+        for (let i = 0; i < 10; i++) {
+          clock += deadline;
+          channel.driver.advanceWallClock(deadline);
+          look();
+        }
+        for (const { pending } of channel.driver.store<Asking>('asking').values()) expect(pending).toBeNull();
+      }),
+      { numRuns: 200 },
     );
   });
 

@@ -337,3 +337,12 @@ test('a record of the future moves nothing', () => {
   expect(channel.driver.streamTime).toBe(NOW);
   expect(CATALOG.size).toBe(6);
 });
+
+test('no visit and no trigger before `since` asks; what was done before it is told of all the same', () => {
+  const channel = new Channel({ since: NOW + DAY });
+  channel.click('ann', NOW);
+  channel.trigger('ann', NOW + 1);
+  expect(channel.requests()).toEqual([]);
+  channel.visit('ann', NOW + DAY);
+  expect(channel.requests()).toMatchObject([{ asked_at: NOW + DAY, history: [{ time: NOW }] }]);
+});

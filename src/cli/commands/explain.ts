@@ -39,7 +39,7 @@ export function explainCommand(program: Command): void {
         using(await openSerdes(config), async (serdes) => {
           const labels = tells('labels') ? await labelsOf(log, serdes, user, item) : { labels: [], unreadable: 0 };
           const profile = tells('profile') ? await profileOf(log, serdes, user) : nothing;
-          const candidates = tells('candidates') ? await candidatesOf(log, serdes, user) : none;
+          const candidates = tells('candidates') ? await candidatesOf(log, serdes, user, item) : none;
           const unreadable = labels.unreadable + profile.unreadable + candidates.unreadable;
           return { labels: labels.labels, profile, candidates, unreadable };
         }),
@@ -68,7 +68,7 @@ export function explainCommand(program: Command): void {
 }
 
 const nothing: ProfileOf = { shortTerm: null, longTerm: null, unreadable: 0 };
-const none: CandidatesOf = { list: null, ended: false, unreadable: 0 };
+const none: CandidatesOf = { list: null, ended: false, leftOut: null, unreadable: 0 };
 
 async function tellProfile(
   { shortTerm, longTerm }: ProfileOf,
@@ -92,7 +92,7 @@ async function tellProfile(
 }
 
 async function tellCandidates(
-  { list, ended }: CandidatesOf,
+  { list, ended, leftOut }: CandidatesOf,
   user: string,
   item: string | undefined,
   format: string,
@@ -104,7 +104,7 @@ async function tellCandidates(
     if (list !== null) print(JSON.stringify(list));
     return;
   }
-  if (list !== null) for (const line of explainCandidates(list, timeZone, item)) print(line);
+  if (list !== null) for (const line of explainCandidates(list, timeZone, item, leftOut)) print(line);
   else {
     const why = ended ? 'the last ones have expired, or the user was forgotten' : 'none were asked for or made yet';
     print(`no candidates of ${plain(user)}: ${why}`);

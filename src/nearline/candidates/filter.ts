@@ -130,7 +130,7 @@ export class CandidateFilter extends Windows implements Processor<Incoming> {
       {
         sold: (item) => this.#sold.get(item),
         bought: (item) => bought?.since(item, boughtSince) === true,
-        shown: (item) => user !== null && shown.has(user.names.id(item)),
+        shown: (item) => user !== null && shown.has(user.names.known(item)),
         novelty: (facts) => this.novelty(user, window, facts),
       },
       this.#options,
@@ -274,7 +274,7 @@ const copyOf = (list: UserCandidates): UserCandidates => ({
 
 function ruleOf({ item_id }: Candidate, bought: ReadonlySet<string> | null, page: Page | null, { names }: User) {
   if (bought?.has(item_id) === true) return 'bought' satisfies Rule;
-  return page !== null && page.rowOf(names.id(item_id)) >= 0 ? ('shown' satisfies Rule) : null;
+  return page !== null && page.rowOf(names.known(item_id)) >= 0 ? ('shown' satisfies Rule) : null;
 }
 
 /** What is new of a candidate is only ever lost. True where something has changed. */

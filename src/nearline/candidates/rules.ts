@@ -5,8 +5,9 @@ import type { CatalogItem } from '../../shop/catalog.ts';
 import type { Candidate } from '../records.ts';
 import type { ListOptions } from './options.ts';
 
-/** In this order: the first that holds is the one that is counted. */
+/** In this order: the first that holds is the one that is counted. What comes once a list is full is not looked at. */
 export const RULES = [
+  'over_limit',
   'duplicate',
   'unavailable',
   'bought',
@@ -14,7 +15,6 @@ export const RULES = [
   'no_category',
   'not_related',
   'same_category',
-  'over_limit',
 ] as const;
 export type Rule = (typeof RULES)[number];
 
@@ -62,6 +62,7 @@ export function sift(items: readonly RetrievedItem[], ask: Questions, options: L
   return { candidates, leftOut: countsOf(left) };
 
   function judge({ retrieval_score: _score, ...item }: RetrievedItem): Candidate | Rule {
+    if (candidates.length >= options.most) return 'over_limit';
     const id = item.item_id;
     if (seen.has(id)) return 'duplicate';
     seen.add(id);
@@ -80,7 +81,6 @@ export function sift(items: readonly RetrievedItem[], ask: Questions, options: L
     if (bits === 0) return 'not_related';
     const before = ofCategory.get(category) ?? 0;
     if (options.perCategory !== null && before >= options.perCategory) return 'same_category';
-    if (candidates.length >= options.most) return 'over_limit';
     ofCategory.set(category, before + 1);
     return {
       ...item,

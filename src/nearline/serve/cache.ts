@@ -70,7 +70,7 @@ export class CandidateCache {
 
   constructor(options: CacheOptions) {
     this.#options = options;
-    this.#hot = new LRUCache({ maxSize: options.memoryBytes, sizeCalculation: ({ bytes }) => bytes });
+    this.#hot = new LRUCache({ maxSize: Math.max(options.memoryBytes, 1), sizeCalculation: ({ bytes }) => bytes });
   }
 
   get memoryBytes(): number {

@@ -204,22 +204,23 @@ function expected(world: World, steps: readonly Step[]): Map<string, Listed | nu
         const id = item.item_id;
         const novel = now.novelty(item);
         const category = item.category_id || catalog.get(id)?.category_id || null;
-        const rule = seen.has(id)
-          ? 'duplicate'
-          : !catalog.has(id) || world.soldOut.includes(id)
-            ? 'unavailable'
-            : (now.boughtAt(id) ?? -Infinity) > since
-              ? 'bought'
-              : now.shown(id)
-                ? 'shown'
-                : category === null
-                  ? 'no_category'
-                  : !(novel.category || novel.brand || novel.seller)
-                    ? 'not_related'
-                    : categories.filter((other) => other === category).length >= (world.perCategory ?? Infinity)
-                      ? 'same_category'
-                      : categories.length >= world.most
-                        ? 'over_limit'
+        const full = categories.length >= world.most;
+        const rule = full
+          ? 'over_limit'
+          : seen.has(id)
+            ? 'duplicate'
+            : !catalog.has(id) || world.soldOut.includes(id)
+              ? 'unavailable'
+              : (now.boughtAt(id) ?? -Infinity) > since
+                ? 'bought'
+                : now.shown(id)
+                  ? 'shown'
+                  : category === null
+                    ? 'no_category'
+                    : !(novel.category || novel.brand || novel.seller)
+                      ? 'not_related'
+                      : categories.filter((other) => other === category).length >= (world.perCategory ?? Infinity)
+                        ? 'same_category'
                         : null;
         seen.add(id);
         if (rule !== null) {

@@ -55,11 +55,13 @@ describe('an answer', () => {
       { item_id: 'same', category_id: 'c-one' },
       'two',
       'three',
+      'one',
     ]);
     expect(filtering.said()).toMatchObject([
       {
         candidates: [{ item_id: 'one' }, { item_id: 'two' }],
         left_out: [
+          left('over_limit', 2),
           left('duplicate'),
           left('unavailable'),
           left('bought'),
@@ -67,12 +69,11 @@ describe('an answer', () => {
           left('no_category'),
           left('not_related'),
           left('same_category'),
-          left('over_limit'),
         ],
       },
     ]);
     expect(filtering.driver.count('candidates')).toBe(2);
-    expect(filtering.driver.count('candidates_left_out{"rule":"over_limit"}')).toBe(1);
+    expect(filtering.driver.count('candidates_left_out{"rule":"over_limit"}')).toBe(2);
   });
 
   it('takes from the catalog what it does not say of an item, and what is not sold is left out', () => {
