@@ -126,7 +126,8 @@ function tagsOf({ tags }: User, { vector }: ShopItem, longTerm: boolean): number
   let best = 0;
   if (vector === null) return best;
   for (const tag of tags) {
-    if (tag.long_term === longTerm && tag.vector !== null) best = Math.max(best, tag.score * cosine(vector, tag.vector));
+    if (tag.long_term === longTerm && tag.vector !== null)
+      best = Math.max(best, tag.score * cosine(vector, tag.vector));
   }
   return best;
 }

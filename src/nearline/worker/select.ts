@@ -29,7 +29,9 @@ export function selected(
 ): { items: RetrievedItem[]; dropped: RuleCount[] } {
   const ranked = found
     .map((one, i) => ({ one, score: scores[i]! }))
-    .sort((a, b) => b.score - a.score || b.one.fused - a.one.fused || compareIds(a.one.item.item_id, b.one.item.item_id));
+    .sort(
+      (a, b) => b.score - a.score || b.one.fused - a.one.fused || compareIds(a.one.item.item_id, b.one.item.item_id),
+    );
   const items: RetrievedItem[] = [];
   const counts = new Map<Rule, number>();
   const ofCategory = new Map<string, number>();

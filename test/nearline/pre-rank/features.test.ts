@@ -60,7 +60,10 @@ describe('what the pre-ranking sees', () => {
   });
 
   it('is 0 where nothing is known of the user, and the distance 1', async () => {
-    const seen = await values({}, found(shopItem('green tea', { category_path: ['grocery', 'tea'], category_id: 'tea' })));
+    const seen = await values(
+      {},
+      found(shopItem('green tea', { category_path: ['grocery', 'tea'], category_id: 'tea' })),
+    );
     expect(seen).toMatchObject({
       short_tags: 0,
       long_tags: 0,
@@ -107,7 +110,9 @@ describe('what the pre-ranking sees', () => {
   });
 
   it('asks for the items of the newest behaviour, once each', () => {
-    const history = Array.from({ length: 80 }, (_, i) => behaviour('x', { item_id: i % 2 === 0 ? null : `i${i % 60}` }));
+    const history = Array.from({ length: 80 }, (_, i) =>
+      behaviour('x', { item_id: i % 2 === 0 ? null : `i${i % 60}` }),
+    );
     const named = itemsNamed(generation([], { history }));
     expect(new Set(named).size).toBe(named.length);
     expect(named).toHaveLength(25);

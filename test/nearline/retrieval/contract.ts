@@ -110,7 +110,14 @@ export function retrieverContract(name: string, open: () => Promise<RetrieverUnd
     });
 
     it('takes a text for a text, whatever it looks like', async () => {
-      const harmful = ['tea" OR "x', '{"match_all":{}}', '../_search\n{"size":9}', 'tea\u0000pot', 'tent~ *:*', '\ud800'];
+      const harmful = [
+        'tea" OR "x',
+        '{"match_all":{}}',
+        '../_search\n{"size":9}',
+        'tea\u0000pot',
+        'tent~ *:*',
+        '\ud800',
+      ];
       for (const text of harmful) expect((await retrieve([text])).length).toBeLessThanOrEqual(SHOP.length);
       expect(ids(await retrieve(['word '.repeat(5000) + 'tea']))).not.toContain('tea');
     });

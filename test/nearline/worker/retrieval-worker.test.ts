@@ -113,11 +113,14 @@ describe('the retrieval worker', () => {
       return found!;
     });
   const figure = (name: string, labels: Record<string, string> = {}) =>
-    registry.getSingleMetric(`seral_${name}`)!.get().then(({ values }) =>
-      values
-        .filter((one) => Object.entries(labels).every(([key, value]) => one.labels[key] === value))
-        .reduce((sum, { value }) => sum + value, 0),
-    );
+    registry
+      .getSingleMetric(`seral_${name}`)!
+      .get()
+      .then(({ values }) =>
+        values
+          .filter((one) => Object.entries(labels).every(([key, value]) => one.labels[key] === value))
+          .reduce((sum, { value }) => sum + value, 0),
+      );
   const of = (user_id: string, texts: Parameters<typeof generation>[0], given: Partial<Generation> = {}) =>
     generation(texts, { user_id, request_id: `${user_id}/1/1`, ...given });
 

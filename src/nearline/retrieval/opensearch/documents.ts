@@ -79,10 +79,7 @@ export async function ensureIndex(
   let found = await client.call({ method: 'GET', path: `${path}/_mapping`, also: [404] }, signal);
   if (found.status === 404) {
     // 400: another process was faster
-    const made = await client.call(
-      { method: 'PUT', path, body: indexBody(settings, embedder), also: [400] },
-      signal,
-    );
+    const made = await client.call({ method: 'PUT', path, body: indexBody(settings, embedder), also: [400] }, signal);
     if (made.status === 200) return;
     found = await client.call({ method: 'GET', path: `${path}/_mapping`, also: [404] }, signal);
     if (found.status === 404) {
