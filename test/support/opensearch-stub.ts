@@ -99,7 +99,9 @@ export class OpenSearchStub {
           body: {
             docs: JSON.parse(body).ids.map((one: string) => {
               const found = index.documents.get(one);
-              return found === undefined ? { _id: one, found: false } : { _id: one, found: true, _source: found.source };
+              return found === undefined
+                ? { _id: one, found: false }
+                : { _id: one, found: true, _source: found.source };
             }),
           },
         };
@@ -135,8 +137,7 @@ function bulk(index: StubIndex, lines: any[]): object {
     let result: object = { _id, status: 200 };
     const vector = source?.embedding;
     const { dimension } = index.body.mappings.properties.embedding;
-    const wrong =
-      vector !== undefined && (vector.length !== dimension || vector.every((part: number) => part === 0));
+    const wrong = vector !== undefined && (vector.length !== dimension || vector.every((part: number) => part === 0));
     if (version < before) result = { _id, status: 409, error: { type: 'version_conflict_engine_exception' } };
     else if (wrong) result = { _id, status: 400, error: { type: 'mapper_parsing_exception' } };
     else if (source !== null) index.documents.set(_id, { version, source });
