@@ -23,9 +23,16 @@ export class Entry {
 
   /** The answer to whoever asks for the candidates, `ageMs` after they were asked for: all but the age is made once. */
   json(ageMs: number): Buffer {
-    this.#rest ??= Buffer.from(JSON.stringify(answerOf(this.user)).slice(1));
+    this.#rest ??= bytesOf(JSON.stringify(answerOf(this.user)).slice(1));
     return Buffer.concat([Buffer.from(`{"status":"ready","age_ms":${ageMs},`), this.#rest]);
   }
+}
+
+/** In no more memory than it needs: Buffer.from sets aside twice as much. */
+function bytesOf(text: string): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
+  bytes.write(text);
+  return bytes;
 }
 
 /** `left_out` is for those who look into the topic. */
