@@ -2,11 +2,12 @@ import type { SoldItem } from '../src/nearline/candidates/rules.ts';
 import { soldItem } from '../src/nearline/candidates/rules.ts';
 import type { UserCandidates } from '../src/nearline/records.ts';
 import { readLines } from '../src/log/ndjson.ts';
-import type { RetrievedItem, RetrievedItems } from '../src/serengpt/records.ts';
+import type { Asked, RetrievedItem } from '../src/serengpt/records.ts';
 import { eventFromJson } from '../src/shop/behaviour.ts';
 import type { LocalRecord } from '../src/stream/local-task.ts';
 import { runLocal, type LocalRunStats } from '../src/stream/local.ts';
 import { CANDIDATES_DEFAULTS, candidatesTopology } from '../topologies/candidates.ts';
+import { answerTo } from './asked.ts';
 import { itemsOf } from './generate.ts';
 import { randomOf } from './world.ts';
 
@@ -55,7 +56,7 @@ export async function filterFile(
         asked.set(user, { at: time, round });
         answers++;
         const items = Array.from({ length: ITEMS }, () => sold[Math.floor(random() * sold.length)]!);
-        records.push({ source: 'retrieved', key: user, value: answerOf(user, round, time, items) });
+        records.push({ source: 'retrieved', key: user, value: answerTo(asking(user, round, time), items) });
       }
       yield records;
     }
@@ -82,7 +83,7 @@ const FOUND = {
   channels: ['keyword', 'vector'],
 };
 
-const answerOf = (user: string, round: number, time: number, items: RetrievedItem[]): RetrievedItems => ({
+const asking = (user: string, round: number, time: number): Asked => ({
   request_id: `${user}/${round}`,
   user_id: user,
   round,
@@ -90,14 +91,4 @@ const answerOf = (user: string, round: number, time: number, items: RetrievedIte
   asked_at: time,
   expires_at: time,
   valid_until: time + DAY,
-  generated_at: time,
-  retrieved_at: time,
-  outcome: 'retrieved',
-  error: null,
-  model: 'bench',
-  prompt_version: 'bench',
-  retriever: 'bench',
-  ranker: 'bench',
-  items,
-  dropped: [],
 });

@@ -22,6 +22,7 @@ import type { ShopItem } from '../src/nearline/retriever.ts';
 import type { GeneratedText } from '../src/serengpt/records.ts';
 import type { CatalogItem } from '../src/shop/catalog.ts';
 import { silent } from '../src/stream/logger.ts';
+import { saidLike } from './asked.ts';
 import { median } from './stats.ts';
 
 const text = (fallback: string) => ({ type: 'string', default: fallback }) as const;
@@ -110,10 +111,8 @@ line('typed arrays: keyword, vector', `${formatSize(bytes.keyword)}, ${formatSiz
 line('resident, over that of an empty process', formatSize(memory() - empty));
 
 const said = (): GeneratedText => {
-  const parts = titles[int(ITEMS)]!.split(' ');
-  // a title as a model says it: about the words of one, not quite
-  const kept = parts.filter(() => random() < 0.8);
-  return { text: [...kept, words[zipf(VOCABULARY)]!].join(' '), kind: 'title', times: 1, logprob: -1 };
+  const text = saidLike(titles[int(ITEMS)]!, words[zipf(VOCABULARY)]!, random);
+  return { text, kind: 'title', times: 1, logprob: -1 };
 };
 const { signal } = new AbortController();
 const ranker = new SwappingRanker({

@@ -21,23 +21,24 @@ import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import autocannon from 'autocannon';
 import { Registry } from 'prom-client';
 import { table } from '../src/cli/table.ts';
 import { embeddedLog } from '../src/log/embedded/index.ts';
 import { embeddedSerdes } from '../src/log/registry/embedded.ts';
-import { readSchema } from '../src/log/schemas.ts';
 import { CANDIDATES, type UserCandidates } from '../src/nearline/records.ts';
 import { CandidateCache, userKey } from '../src/nearline/serve/cache.ts';
-import { EntryCodec, type Entry } from '../src/nearline/serve/entry.ts';
+import type { Entry } from '../src/nearline/serve/entry.ts';
 import { CandidateFollower } from '../src/nearline/serve/follower.ts';
 import { ServeMetrics } from '../src/nearline/serve/metrics.ts';
 import { TRIGGERS } from '../src/serengpt/records.ts';
 import { silent } from '../src/stream/logger.ts';
 import { compileOptions } from '../src/stream/options.ts';
 import { StateDb } from '../src/stream/state-db.ts';
+import { cannon } from './cannon.ts';
 import { NODE_FLAGS } from './node-flags.ts';
+import { ARMS, codecOfCandidates, getOf, nameOf, ServeLoad, TOKEN, type Asked } from './serve-load.ts';
 import { median, medians, percentile } from './stats.ts';
+import { randomOf } from './world.ts';
 
 const { values } = parseArgs({
   options: {
@@ -61,57 +62,12 @@ const seconds = Number(values.seconds);
 const runs = Number(values.runs);
 const only = values.only.split(',');
 
-const TOKEN = 'a-token-for-the-bench';
-const HEADERS = { authorization: `Bearer ${TOKEN}` };
 const WARM_UP_S = 5;
 const HOUR = 3_600_000;
 const folder = await mkdtemp(join(tmpdir(), 'seral-bench-serve-'));
-const codec = new EntryCodec(await readSchema(CANDIDATES.schema));
-const nameOf = (i: number): string => `user-${String(i).padStart(8, '0')}`;
-
-let state = 42;
-const random = (): number => {
-  state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-  return state / 2 ** 32;
-};
-const WORDS =
-  'walking boots rain jacket tent stove lamp ceramic teapot garden linen dark chocolate puzzle winter set'.split(' ');
-const words = (count: number): string =>
-  Array.from({ length: count }, () => WORDS[Math.floor(random() * WORDS.length)]).join(' ');
-
-function listOf(user_id: string): UserCandidates {
-  const now = Date.now();
-  return {
-    user_id,
-    request_id: `${user_id}-${now}-1`,
-    round: 1,
-    revision: 0,
-    asked_at: now - HOUR,
-    generated_at: now - HOUR,
-    expires_at: now + 23 * HOUR,
-    model: 'serengpt-7b',
-    prompt_version: 'serengpt-1',
-    retriever: 'bm25-vectors-1',
-    ranker: 'logistic-1',
-    candidates: Array.from({ length: candidates }, (_, i) => ({
-      item_id: `item-${Math.floor(random() * 1e7)}-${i}`,
-      title: words(9),
-      category_id: `category-${Math.floor(random() * 500)}`,
-      brand_id: `brand-${Math.floor(random() * 5000)}`,
-      seller_id: `seller-${Math.floor(random() * 50_000)}`,
-      price: Math.round(random() * 10_000) / 100,
-      score: 1 - (i + random()) / candidates,
-      led_by: words(6),
-      led_by_kind: i % 5 === 0 ? 'query' : 'title',
-      channels: i % 2 === 0 ? ['keyword', 'vector'] : ['vector'],
-      novel_category: true,
-      novel_brand: true,
-      novel_seller: true,
-      category_last_seen: null,
-    })),
-    left_out: [{ rule: 'NOT_NOVEL', count: 12 }],
-  };
-}
+const codec = await codecOfCandidates();
+const random = randomOf('serve');
+const load = new ServeLoad(random, candidates);
 
 /** Users by Zipf's law: rank r comes in proportion to 1 / r^s. */
 const cumulative = new Float64Array(users);
@@ -128,31 +84,8 @@ function anyUser(): string {
   return nameOf((low * 7919) % users);
 }
 
-const bodies = Array.from({ length: 500 }, () => {
-  let score = 20;
-  const items = Array.from({ length: 200 }, (_, i) => ({
-    item_id: `item-${Math.floor(random() * 1e7)}-p${i}`,
-    score: (score -= random() / 10),
-    category_id: `category-${Math.floor(random() * 500)}`,
-  }));
-  return JSON.stringify(items);
-});
-const fuseBody = (): string =>
-  `{"user_id":"${anyUser()}","request_id":"r-${Math.floor(random() * 1e9)}","arm":"bold","size":50,"candidates":${bodies[Math.floor(random() * bodies.length)]}}`;
-
-interface Asked {
-  method: 'GET' | 'POST';
-  path: string;
-  headers: Record<string, string>;
-  body?: string;
-}
-const GET = (): Asked => ({ method: 'GET', path: `/v1/users/${anyUser()}/candidates`, headers: HEADERS });
-const FUSE = (): Asked => ({
-  method: 'POST',
-  path: '/v1/fuse',
-  headers: { ...HEADERS, 'content-type': 'application/json' },
-  body: fuseBody(),
-});
+const GET = (): Asked => getOf(anyUser());
+const FUSE = (): Asked => load.fuseOf(anyUser());
 
 /** The cache's folder as a server leaves it that has read everything. */
 async function fill(path: string): Promise<number> {
@@ -162,7 +95,7 @@ async function fill(path: string): Promise<number> {
   for (let from = 0; from < users; from += 500) {
     const rows = Array.from({ length: Math.min(500, users - from) }, (_, i) => {
       const user = nameOf(from + i);
-      return { key: userKey(user), value: codec.encode(listOf(user)) };
+      return { key: userKey(user), value: codec.encode(load.listOf(user)) };
     });
     for (const { value } of rows) bytes += value.length;
     await db.write(rows);
@@ -204,7 +137,7 @@ async function startServer(): Promise<ChildProcess> {
       SERAL_SERVE_TOKENS: TOKEN,
       SERAL_SERVE_CACHE: values.cache,
       SERAL_SERVE_RATE_LIMIT_REQUESTS: '1000000',
-      SERAL_SERVE_ARMS: '{"bold":{"weight":0.8,"atLeast":2}}',
+      SERAL_SERVE_ARMS: JSON.stringify(ARMS),
     },
   });
   for (let tries = 0; ; tries++) {
@@ -328,22 +261,12 @@ async function atRate(server: ChildProcess, of: () => Asked): Promise<Latencies>
 }
 
 async function atTop(server: ChildProcess, of: () => Asked): Promise<Latencies> {
-  const run = (duration: number) =>
-    autocannon({
-      url: `http://127.0.0.1:${port}`,
-      connections: 64,
-      duration,
-      requests: [{ setupRequest: (given) => ({ ...given, ...of() }) }],
-    });
-  await run(WARM_UP_S);
+  await cannon(port, of, { duration: WARM_UP_S });
   const times: number[] = [];
   const cpu = cpuOf(server);
   const begin = beginning(server);
-  const running = run(seconds);
-  (running as any).on?.('response', (_client: unknown, _status: number, _bytes: number, ms: number) => times.push(ms));
-  const result = await running;
+  const { result, pending } = await cannon(port, of, { duration: seconds }, (ms) => times.push(ms));
   const others = othersSince(begin, server);
-  if (result.non2xx + result.errors > 0) throw new Error(`${result.non2xx} refused, ${result.errors} failed`);
   const { latency } = result;
   return {
     'req/s': result.requests.average,
@@ -352,8 +275,7 @@ async function atTop(server: ChildProcess, of: () => Asked): Promise<Latencies> 
     'p99.9 ms': times.length > 0 ? percentile(times, 0.999) : latency.p99_9,
     'max ms': latency.max,
     'core %': ((cpuOf(server) - cpu) / seconds) * 100,
-    pending:
-      (result as unknown as { statusCodeStats: Record<string, { count: number }> }).statusCodeStats['202']?.count ?? 0,
+    pending,
     'others %': others,
   };
 }
@@ -388,7 +310,7 @@ async function memoryPerByte(): Promise<number> {
   let bytes = 0;
   const kept: Entry[] = [];
   for (let i = 0; i < 3000; i++) {
-    const row = codec.encode(listOf(nameOf(i)));
+    const row = codec.encode(load.listOf(nameOf(i)));
     bytes += row.length;
     const entry = codec.decode(row);
     entry.json(0);
@@ -417,7 +339,7 @@ async function intake(): Promise<number> {
     await producer.send(
       Array.from({ length: 500 }, (_, i) => {
         const user = nameOf(from + i);
-        return { topic: CANDIDATES.topic, key: Buffer.from(user), value: serde.encode(listOf(user)) };
+        return { topic: CANDIDATES.topic, key: Buffer.from(user), value: serde.encode(load.listOf(user)) };
       }),
     );
   }
