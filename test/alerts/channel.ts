@@ -61,7 +61,8 @@ export class ChannelInProcess {
     this.#stop = given.stop;
   }
 
-  static async start(): Promise<ChannelInProcess> {
+  /** `attemptTimeout`: of a request to the model. */
+  static async start({ attemptTimeout = '500ms' } = {}): Promise<ChannelInProcess> {
     const folder = await mkdtemp(join(tmpdir(), 'seral-alerts-'));
     const model = await ModelServer.start(() => GOOD);
     const { config } = compileConfig(
@@ -74,7 +75,7 @@ export class ChannelInProcess {
         regeneration: { maxAge: '1h', retryAfter: '10m', attempts: 2, retryPause: '50ms', samples: 2 },
         serengptWorker: {
           ...{ engine: 'openai', url: model.url, model: 'stub-1' },
-          ...{ attempts: 1, attemptTimeout: '500ms', requestTimeout: '1s' },
+          ...{ attempts: 1, attemptTimeout, requestTimeout: attemptTimeout },
         },
         retrievalWorker: { embedder: 'ngram', modelFolder: join(folder, 'none') },
         serve: { port: 0, auth: 'none', lookupTimeout: '10s', triggerEvery: '1ms' },
@@ -133,12 +134,17 @@ export class ChannelInProcess {
         }
       },
     });
-    await eventually(async () => {
-      for (const url of Object.values(urls)) {
-        const response = await fetch(`${url}/ready`);
-        if (response.status !== 200) throw new Error(await response.text());
-      }
-    }, 30_000);
+    try {
+      await eventually(async () => {
+        for (const url of Object.values(urls)) {
+          const response = await fetch(`${url}/ready`);
+          if (response.status !== 200) throw new Error(await response.text());
+        }
+      }, 30_000);
+    } catch (error) {
+      await channel.stop();
+      throw error;
+    }
     return channel;
   }
 

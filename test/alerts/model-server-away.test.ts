@@ -1,5 +1,5 @@
 /** A GPU server that is down, slow or answers garbage: candidates age, the metrics say so, lists are served all the same. */
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, expect, it } from 'vitest';
 import { eventually } from '../stream/bench.ts';
 import type { Act } from '../support/model-server.ts';
 import { ChannelInProcess, RETRY_AFTER, T } from './channel.ts';
@@ -12,9 +12,6 @@ const PERSONALISED = [
 const WORKER = { worker: 'serengpt-worker' };
 let channel: ChannelInProcess;
 
-beforeEach(async () => {
-  channel = await ChannelInProcess.start();
-});
 afterEach(() => channel.stop());
 
 const answers = (act: Act) => () => {
@@ -24,6 +21,7 @@ const faults: [string, () => void | Promise<void>, string][] = [
   ['is gone', () => channel.model.close(), 'MODEL_UNAVAILABLE'],
   ['is ill', answers({ status: 503 }), 'MODEL_UNAVAILABLE'],
   ['hangs', answers({ silence: true }), 'MODEL_TIMEOUT'],
+  ['is too slow', answers({ texts: ['A lamp'], delayMs: 5000 }), 'MODEL_TIMEOUT'],
   ['drips', answers({ dripMs: 20 }), 'MODEL_TIMEOUT'],
   ['answers what is no JSON', answers({ raw: '<html>502</html>' }), 'MODEL_UNAVAILABLE'],
   ['breaks off', answers({ cutAfter: 20, text: 'A lamp' }), 'MODEL_UNAVAILABLE'],
@@ -47,6 +45,7 @@ it.each(faults)(
       (await channel.metric('serve', 'seral_serve_candidate_age_seconds_count')) -
       (await channel.metric('serve', 'seral_serve_candidate_age_seconds_bucket', { le }));
 
+    channel = await ChannelInProcess.start();
     // in good order: a click, and candidates are there
     const begin = channel.at;
     await channel.event('ada', 'click', { item: 'tent' });
@@ -79,8 +78,8 @@ it.each(faults)(
     expect((await found('expired')) + (await found('missing'))).toBe(before.expired + before.missing + 1);
     const alone = await channel.fuse('ada', PERSONALISED);
     expect(alone.status).toBe(200);
-    expect(alone.body.items.map(({ item_id, source }: any) => [item_id, source])).toEqual(
-      PERSONALISED.map(({ item_id }) => [item_id, 'personalised']),
+    expect(alone.body.items.map(({ item_id, score, source }: any) => [item_id, score, source])).toEqual(
+      PERSONALISED.map(({ item_id, score }) => [item_id, score, 'personalised']),
     );
     expect(alone.body.serendipity).toMatchObject({ available: 0, inserted: 0 });
     expect((await lists('triggered')) + (await lists('pending'))).toBe(1);
@@ -114,3 +113,16 @@ it.each(faults)(
     expect(await channel.letters('serengpt-worker.dlq')).toBe(2);
   },
 );
+
+it('gives a list while the model is still being waited for', async () => {
+  channel = await ChannelInProcess.start({ attemptTimeout: '5m' });
+  channel.model.script = () => ({ silence: true });
+  await channel.event('ada', 'click', { item: 'tent' });
+  await eventually(() => expect(channel.model.running).toBe(1), 30_000);
+  expect((await channel.get('ada')).status).toBe(202);
+  const { status, body } = await channel.fuse('ada', PERSONALISED);
+  expect([status, body.items.length]).toEqual([200, PERSONALISED.length]);
+  expect(channel.model.running).toBe(1);
+  expect(await channel.metric('serengpt', 'seral_requests_in_flight', WORKER)).toBe(1);
+  expect(await channel.live()).toBe(true);
+});
