@@ -63,11 +63,11 @@ const optionalMoment = () =>
     null,
   );
 
-const optionalInt = (min: number, max: number) =>
+const optionalInt = (min: number, max: number, fallback: number | null = null) =>
   leaf<number | null>(
     `a whole number from ${min} to ${max}, or nothing`,
     (v) => (v === null ? null : integer(v, min, max)),
-    null,
+    fallback as never,
   );
 
 const fraction = (fallback: number) =>
@@ -393,7 +393,7 @@ export const configSchema = z.strictObject({
   }),
   candidates: section({
     most: int(1, 10_000, CANDIDATES_DEFAULTS.most),
-    perCategory: optionalInt(1, 10_000),
+    perCategory: optionalInt(1, 10_000, CANDIDATES_DEFAULTS.perCategory),
     boughtFor: duration(CANDIDATES_DEFAULTS.boughtFor),
     boughtItems: int(1, 100_000, CANDIDATES_DEFAULTS.boughtItems),
     follow: flag(CANDIDATES_DEFAULTS.follow),

@@ -14,6 +14,7 @@ import { dayOf, plain } from './words.ts';
 const SIZE = 10;
 const PERSONALISED = 30;
 const TEXTS_SHOWN = 6;
+const CANDIDATES_SHOWN = 5;
 
 export interface ChannelView {
   log: Log;
@@ -73,9 +74,9 @@ async function household(view: ChannelView, list: UserCandidates, generation: Ge
     `  SerenGPT says    ${quote(generation.texts.slice(0, TEXTS_SHOWN).map(({ text }) => text))}, ...`,
     `                   (${generation.model}, ${generation.texts.length} distinct of ${samplesOf(generation)} samples)`,
     `  candidates       ${list.candidates.length}, such as`,
-    ...list.candidates
-      .slice(0, 3)
-      .map((one) => `    ${title(one, titles)}: ${noveltyOf(one)}, found for '${one.led_by}'`),
+    ...bestOfCategories(list.candidates, CANDIDATES_SHOWN).map(
+      (one) => `    ${title(one, titles)}: ${noveltyOf(one)}, found for '${one.led_by}'`,
+    ),
     '\nIts list, fused of what it buys most (the personalised channel here) and of its candidates, by POST /v1/fuse:\n',
     table(
       ['', 'item', 'from', 'score'],
@@ -88,6 +89,11 @@ async function household(view: ChannelView, list: UserCandidates, generation: Ge
     ),
   ];
 }
+
+const bestOfCategories = (candidates: readonly Candidate[], count: number): Candidate[] =>
+  candidates
+    .filter(({ category_id: own }, i) => candidates.findIndex(({ category_id }) => category_id === own) === i)
+    .slice(0, count);
 
 const title = ({ item_id, title: own }: Candidate, titles: ReadonlyMap<string, string>): string =>
   plain(own ?? titles.get(item_id) ?? item_id);

@@ -21,7 +21,7 @@ export interface CandidatesOptions extends WindowsOptions, ListOptions {
 
 export const LIST_DEFAULTS: ListOptions = {
   most: 50,
-  perCategory: null,
+  perCategory: 5,
   boughtFor: 90 * 86_400_000,
   boughtItems: 500,
   follow: true,

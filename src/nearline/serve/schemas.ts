@@ -20,7 +20,7 @@ const LED_BY = {
   led_by: { type: 'string', description: 'the generated text that led to it best' },
   led_by_kind: { type: 'string', enum: ['title', 'query'] },
   channels: { type: 'array', items: { type: 'string' }, description: 'that found it: keyword, vector' },
-  novel_category: { type: 'boolean', description: 'not clicked or bought from by the user lately' },
+  novel_category: { type: 'boolean', description: 'its category was not shown to the user in the last visit days' },
   novel_brand: { type: 'boolean' },
   novel_seller: { type: 'boolean' },
 };
