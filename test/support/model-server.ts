@@ -49,6 +49,7 @@ export class ModelServer {
   mostRunning = 0;
   script: Script;
   readonly #close: () => Promise<void>;
+  #closed: Promise<void> | null = null;
 
   private constructor(url: string, script: Script, close: () => Promise<void>) {
     this.url = url;
@@ -56,14 +57,15 @@ export class ModelServer {
     this.#close = close;
   }
 
-  static async start(script: Script = () => ({ text: 'NA' })): Promise<ModelServer> {
+  /** `at`: the port, where it is to be found again; 0: any free one. */
+  static async start(script: Script = () => ({ text: 'NA' }), at = 0): Promise<ModelServer> {
     const server = createServer((request, response) => {
       here.running++;
       here.mostRunning = Math.max(here.mostRunning, here.running);
       response.on('close', () => here.running--);
       void here.#answer(request, response).catch(() => response.destroy());
     });
-    server.listen(0, '127.0.0.1');
+    server.listen(at, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
     const here = new ModelServer(`http://127.0.0.1:${port}/v1`, script, async () => {
@@ -75,7 +77,7 @@ export class ModelServer {
   }
 
   close(): Promise<void> {
-    return this.#close();
+    return (this.#closed ??= this.#close());
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
