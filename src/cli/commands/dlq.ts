@@ -26,7 +26,7 @@ export function dlqCommand(program: Command): void {
   dlq
     .command('list')
     .description("a topology's dead letters, the newest last")
-    .argument('<topology>', 'or a worker: profile-worker')
+    .argument('<topology>', 'or a worker: profile-worker, serengpt-worker, retrieval-worker')
     .option('--limit <n>', 'only the last n', positive, 20)
     .option('--code <code>', 'only those of this error code')
     .addOption(formatOption(['table', 'json']))
@@ -35,7 +35,7 @@ export function dlqCommand(program: Command): void {
   dlq
     .command('replay')
     .description('sends dead letters back to the topic they came from, each once')
-    .argument('<topology>', 'or a worker: profile-worker')
+    .argument('<topology>', 'or a worker: profile-worker, serengpt-worker, retrieval-worker')
     .option('--code <code>', 'only those of this error code')
     .option('--offset <partition:offset...>', 'only these places of the dead-letter topic, as `dlq list` shows them')
     .option(
