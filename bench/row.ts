@@ -1,6 +1,6 @@
 /**
  * One row of the bench, in a process of its own, so that its CPU seconds and its peak of memory are its own:
- *   node bench/row.ts file|profiles|consume|copy --json '{...}'
+ *   node bench/row.ts file|profiles|regeneration|candidates|serengpt|retrieval|serve-get|serve-fuse|consume|copy --json '{...}'
  * The last line of its output is `RESULT` and a JSON object.
  */
 import { join } from 'node:path';
@@ -16,9 +16,12 @@ import { answerExtractively } from '../src/profile/worker/answering.ts';
 import { CatalogWords } from '../src/profile/worker/catalog-words.ts';
 import { PROFILES_DEFAULTS } from '../src/profile/options.ts';
 import { LABELS_DEFAULTS } from '../topologies/labels.ts';
+import { filterFile } from './candidates.ts';
 import { Digest } from './digest.ts';
 import { itemsOf } from './generate.ts';
 import { markersIn } from './job.ts';
+import { regenerateFile } from './regeneration.ts';
+import type { StageResult } from './stages.ts';
 
 export interface RowOptions {
   brokers: string;
@@ -30,6 +33,8 @@ export interface RowOptions {
   cacheBytes: number;
   /** of the log, which says what its items are */
   seed: string;
+  /** of a stage of the channel */
+  requests: number;
 }
 
 export interface RowResult {
@@ -41,6 +46,8 @@ export interface RowResult {
   digest: string;
   stateBytes: number | null;
   changelogBytes: number | null;
+  /** of a stage that reads no log of events: what it has done, by unit */
+  work?: Record<string, number>;
 }
 
 const { positionals, values } = parseArgs({ allowPositionals: true, options: { json: { type: 'string' } } });
@@ -49,6 +56,12 @@ const options = JSON.parse(values.json ?? '{}') as RowOptions;
 const rows: Record<string, () => Promise<Omit<RowResult, 'cpuSeconds' | 'residentBytes'>>> = {
   file,
   profiles,
+  regeneration,
+  candidates,
+  serengpt: async () => stage((await import('./stage-serengpt.ts')).serengpt(options)),
+  retrieval: async () => stage((await import('./stage-retrieval.ts')).retrieval(options)),
+  'serve-get': async () => stage((await import('./stage-serve.ts')).serve('get', options)),
+  'serve-fuse': async () => stage((await import('./stage-serve.ts')).serve('fuse', options)),
   consume,
   copy,
 };
@@ -118,6 +131,42 @@ async function profiles() {
   for await (const all of readLines(output)) for (const { value } of all) digest.add(JSON.stringify(value));
   if (digest.count !== done.profiles) throw new Error('the file does not hold the profiles that were counted');
   return { seconds, count: digest.count, digest: String(digest), stateBytes: done.stateBytes, changelogBytes: null };
+}
+
+/** When to ask; each round is answered. */
+async function regeneration() {
+  let begun = 0;
+  const { stats, requests } = await regenerateFile(options.file, options, () => (begun = performance.now()));
+  const seconds = (performance.now() - begun) / 1000;
+  measured();
+  const digest = new Digest();
+  for (const request of requests) digest.add(JSON.stringify(request));
+  process.stderr.write(`${requests.length} requests, ${JSON.stringify(Object.fromEntries(stats.counts))}\n`);
+  const { stateBytes } = stats;
+  return { seconds, count: digest.count, digest: String(digest), stateBytes, changelogBytes: null };
+}
+
+/** Of a stage the time and the processor time are its own, without what it takes to be ready. */
+async function stage(running: Promise<StageResult>) {
+  const { cpuSeconds, ...result } = await running;
+  measured();
+  used!.cpuSeconds = cpuSeconds;
+  return { ...result, stateBytes: null, changelogBytes: null };
+}
+
+/** The window filter, with an answer a user and day; lists are counted, and checked as they are in the end. */
+async function candidates() {
+  let begun = 0;
+  const { stats, answers, lists } = await filterFile(options.file, options, () => (begun = performance.now()));
+  const seconds = (performance.now() - begun) / 1000;
+  measured();
+  const digest = new Digest();
+  for (const [user, list] of lists) digest.add(JSON.stringify([user, list && { ...list, revision: null }]));
+  process.stderr.write(
+    `${answers} answers, ${stats.outputs} lists said, ${JSON.stringify(Object.fromEntries(stats.counts))}\n`,
+  );
+  const { stateBytes } = stats;
+  return { seconds, count: digest.count, digest: String(digest), stateBytes, changelogBytes: null };
 }
 
 /** kafkajs by itself: what the client costs before anything of ours. */

@@ -17,6 +17,7 @@ import { wholeRun } from './job.ts';
 import { latencyAt, type Latency } from './latency.ts';
 import { load, type Loaded } from './load.ts';
 import type { RowOptions, RowResult } from './row.ts';
+import { STAGES, STAGES_HEAD, stageLines } from './stages.ts';
 import { median, medians } from './stats.ts';
 import { NODE_FLAGS } from './node-flags.ts';
 
@@ -24,19 +25,30 @@ const TOPIC = 'behavior.events';
 const ROWS: Record<string, string> = {
   file: 'labels of a file',
   profiles: 'profiles of a file, with their approval',
+  regeneration: 'requests of a file, each round answered',
+  candidates: 'candidates of a file, a list a user and day',
   broker: 'labels on the broker, exactly once',
   'workers-1': 'the same, 1 process',
   'workers-2': 'the same, 2 processes',
   'workers-4': 'the same, 4 processes',
   consume: 'kafkajs, consume only',
   copy: 'kafkajs, consume → transaction',
+  ...STAGES,
 };
-const GROUPS: Record<string, string[]> = { workers: ['workers-1', 'workers-2', 'workers-4'] };
+const GROUPS: Record<string, string[]> = {
+  workers: ['workers-1', 'workers-2', 'workers-4'],
+  serve: ['serve-get', 'serve-fuse'],
+};
+/** In this process, without a broker. */
+const OF_FILES = ['file', 'profiles', 'regeneration', 'candidates'];
+/** A request of `seral serve` takes so much less than one of the workers. */
+const SERVED = 100;
 const LATENCY_SHARES = [0.25, 0.5, 0.75];
 
 const HELP = `npm run bench -- [options]
 
-  --only ROWS             file, profiles, broker, workers (1, 2 and 4 processes; or workers-2), consume, copy, latency
+  --only ROWS             file, profiles, broker, workers (1, 2 and 4 processes; or workers-2), consume, copy, latency;
+                          of the channel: regeneration, serengpt, retrieval, candidates, serve (or serve-get, serve-fuse)
                           (file,profiles,broker,consume,copy)
   --runs N                of each row, in turn; medians are printed (1)
   --events N              (400000)
@@ -48,6 +60,7 @@ const HELP = `npm run bench -- [options]
   --cache-mb N            for decoded state, of all processes of a row together (128)
   --disorder MS           an event arrives up to so much after its time (0)
   --duplicates SHARE      of the events arrive once more (0)
+  --requests N            of serengpt and retrieval, and 100 times as many of serve (200)
   --latency-events N      (150000)
   --latency-commit-ms N   (100, the default of runtime.commitInterval)
   --top-rate N            events a second that the latencies' rates are shares of (measured: one process at that
@@ -55,6 +68,8 @@ const HELP = `npm run bench -- [options]
 
 latency: from the moment an event is due to be sent to the moment another client has its label at read_committed, at
 25, 50 and 75% of the top rate. Labels that wait for an exposure by contract are not in it; a fifth is warm-up.
+serengpt, retrieval, serve: the workers and the API at their defaults, with the models and the catalog that come with the
+project, in a table of their own; what it takes to be ready is not in it.
 docs/performance.md says which command gave which of its rows.
 `;
 
@@ -72,6 +87,7 @@ const { values } = parseArgs({
     'cache-mb': { ...text, default: '128' },
     disorder: { ...text, default: '0' },
     duplicates: { ...text, default: '0' },
+    requests: { ...text, default: '200' },
     'latency-events': { ...text, default: '150000' },
     'latency-commit-ms': { ...text, default: '100' },
     'top-rate': text,
@@ -101,7 +117,7 @@ let brokers = process.env['KAFKA_BROKERS'] ?? '';
 let run = 0;
 
 try {
-  if (wanted.some((row) => row !== 'file' && row !== 'profiles')) {
+  if (wanted.some((row) => !OF_FILES.includes(row) && !(row in STAGES))) {
     if (brokers === '') brokers = (kafka = await startKafka({ jvm: 'full', heapMb: 1024 })).brokers;
     log = kafkaLog({ brokers: brokers.split(',') });
   }
@@ -126,11 +142,9 @@ function logOf(events: number) {
 
 async function compare(): Promise<void> {
   const file = join(folder, 'events.ndjson');
-  const loaded = await load(
-    logOf(Number(values.events)),
-    file,
-    log === null ? null : { log, topic: TOPIC, partitions },
-  );
+  const loaded = rows.every((row) => row in STAGES)
+    ? { events: 0, items: 0 }
+    : await load(logOf(Number(values.events)), file, log === null ? null : { log, topic: TOPIC, partitions });
   const results = new Map<string, RowResult[]>(rows.map((row) => [row, []]));
   for (let n = 0; n < runs; n++) {
     for (const row of rows) {
@@ -140,7 +154,9 @@ async function compare(): Promise<void> {
       results.get(row)!.push(result);
     }
   }
-  report(new Map([...results].map(([row, all]) => [row, medians(all)])), loaded);
+  const found = [...results].map(([row, all]): [string, RowResult] => [row, medians(all)]);
+  report(new Map(found.filter(([row]) => !(row in STAGES))), loaded);
+  reportStages(found.filter(([row]) => row in STAGES));
 }
 
 async function resultOf(row: string, file: string): Promise<RowResult> {
@@ -158,7 +174,8 @@ async function inProcess(row: string, file: string): Promise<RowResult> {
   const id = `run-${++run}`;
   const own = join(folder, id);
   await mkdir(own);
-  const options: RowOptions = { brokers, file, topic: TOPIC, folder: own, id, cacheBytes, seed: values.seed };
+  const requests = Number(values.requests) * (row.startsWith('serve-') ? SERVED : 1);
+  const options: RowOptions = { brokers, file, topic: TOPIC, folder: own, id, cacheBytes, seed: values.seed, requests };
   const script = join(import.meta.dirname, 'row.ts');
   const child = spawn(process.execPath, [...NODE_FLAGS, script, row, '--json', JSON.stringify(options)], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -178,8 +195,9 @@ function check(row: string, result: RowResult, loaded: Loaded, others: ReadonlyM
     if (result.count !== loaded.events) throw new Error(`${row} read ${result.count} of ${loaded.events} records`);
     return;
   }
-  // all rows of labels say the same ones, the file's first of all; profiles only have those of other runs beside them
-  const alike = (name: string) => (row === 'profiles' ? name === row : !['consume', 'copy', 'profiles'].includes(name));
+  // all rows of labels say the same ones, the file's first of all; the others only have those of other runs beside them
+  const apart = ['consume', 'copy', ...OF_FILES.slice(1), ...Object.keys(STAGES)];
+  const alike = (name: string) => (apart.includes(row) ? name === row : !apart.includes(name));
   const [other, reference] = [...others].find(([name, all]) => alike(name) && all.length > 0) ?? [];
   if (reference !== undefined) agree(row, result, `those of ${other}`, reference[0]!);
 }
@@ -230,7 +248,15 @@ async function latency(log: Log): Promise<void> {
   );
 }
 
+function reportStages(results: [string, RowResult][]): void {
+  if (results.length === 0) return;
+  const head = [runs > 1 ? `medians of ${runs}` : '', ...STAGES_HEAD];
+  const lines = results.flatMap(([row, { work = {}, ...result }]) => stageLines(STAGES[row]!, { ...result, work }));
+  process.stdout.write(`\n${table(head, lines)}`);
+}
+
 function report(results: Map<string, RowResult>, { events, items }: Loaded): void {
+  if (results.size === 0) return;
   const whole = (value: number) => Math.round(value).toLocaleString('en-US');
   const mb = (bytes: number | null) => (bytes === null ? '' : `${(bytes / 1e6).toFixed(0)} MB`);
   const base = results.get('consume') ?? [...results.values()][0]!;

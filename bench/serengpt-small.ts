@@ -6,10 +6,8 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { OnnxSampler } from '../src/inference/onnx/sampler.ts';
 import { Prompts } from '../src/inference/prompts.ts';
-import { readLines } from '../src/log/ndjson.ts';
 import { promptOf } from '../src/serengpt/prompt.ts';
-import type { ChannelBehaviour } from '../src/serengpt/records.ts';
-import { catalogFromJson } from '../src/shop/catalog.ts';
+import { requestOf, shippedItems } from './asked.ts';
 
 const root = join(import.meta.dirname, '..');
 const { values } = parseArgs({
@@ -21,23 +19,10 @@ const { values } = parseArgs({
 });
 const users = Number(values.users);
 
-const titles: string[] = [];
-for await (const lines of readLines(join(root, 'data/completejourney/catalog.ndjson.gz'))) {
-  titles.push(...lines.flatMap(({ value }) => catalogFromJson(value).title ?? []));
-  if (titles.length > 5000) break;
-}
+const items = await shippedItems(5000);
 const prompts = new Prompts();
-const promptFor = (user: number): string => {
-  const text = (i: number): string => titles[(user * 997 + i * 131) % titles.length]!;
-  const history = Array.from({ length: 12 }, (_, i): ChannelBehaviour => {
-    return { time: i, kind: 'purchase', text: text(i), item_id: null, category_id: null, brand_id: null };
-  });
-  const tags = Array.from({ length: 16 }, (_, i) => {
-    return { tag: text(50 + i).slice(0, 16), group: 'category', score: 1, long_term: i % 2 === 0 };
-  });
-  const static_profile = 'age 35-44, income 50-74K, Married, Homeowner, household of 4';
-  return promptOf(prompts, 'serengpt-compact-1', { static_profile, tags, history }).user;
-};
+const promptFor = (user: number): string =>
+  promptOf(prompts, 'serengpt-compact-1', requestOf(user, items, Date.now())).user;
 
 const residentBefore = process.memoryUsage.rss();
 const begun = performance.now();

@@ -56,8 +56,9 @@ export class RegistryError extends SeralError {}
 /**
  * A model could not be asked, or what it said cannot be used. Codes: MODEL_UNAVAILABLE (no connection, cut off, 5xx, or
  * no such response as was agreed on), MODEL_TIMEOUT, MODEL_OVERLOADED (429), MODEL_REFUSED (any other 4xx),
- * ANSWER_TOO_LARGE, BAD_ANSWER, NO_USABLE_TAG, UNKNOWN_PROMPT, BAD_PROMPT. Of an embedded model: BAD_MODEL (its files),
- * NO_ENGINE (nothing runs it here), MODEL_FAILED, MODEL_CLOSED, BAD_INPUT.
+ * ANSWER_TOO_LARGE, BAD_ANSWER, NO_USABLE_TAG, NO_USABLE_TEXT, UNKNOWN_PROMPT, BAD_PROMPT. Of an embedded model: BAD_MODEL
+ * (its files), NO_ENGINE (nothing runs it here), MODEL_FAILED, MODEL_CLOSED, BAD_INPUT. Of a pre-ranking model: BAD_SCORES,
+ * UNKNOWN_FEATURE, OTHER_EMBEDDER. Of a search engine: RETRIEVER_UNAVAILABLE, RETRIEVER_TIMEOUT, RETRIEVER_REFUSED, INDEX_MISMATCH.
  */
 export class InferenceError extends SeralError {}
 

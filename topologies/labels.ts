@@ -1,12 +1,12 @@
-import { encodeUser, decodeUser } from '../src/serendipity/codec.ts';
-import { Dictionary } from '../src/serendipity/dictionary.ts';
 import { itemFacts, type ItemFacts } from '../src/serendipity/records.ts';
 import { checkEvent, type BehaviorEvent } from '../src/shop/behaviour.ts';
 import type { CatalogItem } from '../src/shop/catalog.ts';
 import { checkErasure, type ErasureRequest } from '../src/shop/users.ts';
-import { isDayOf, Labeller, type LabellerOptions } from '../src/serendipity/labeller.ts';
-import { cutOffOf, type User } from '../src/serendipity/user.ts';
-import { Topology, type Codec } from '../src/stream/topology.ts';
+import { Labeller, type LabellerOptions } from '../src/serendipity/labeller.ts';
+import { cutOffOf } from '../src/serendipity/user.ts';
+import { windowCodecs } from '../src/serendipity/window-codecs.ts';
+import { isDayOf } from '../src/serendipity/windows.ts';
+import { Topology } from '../src/stream/topology.ts';
 
 /**
  * Definition 1: a clicked item is serendipitous when its leaf category was not among what the user was validly shown over
@@ -40,13 +40,7 @@ export const LABELS_DEFAULTS: LabelsOptions = {
 };
 
 export function labelsTopology(options: LabelsOptions = LABELS_DEFAULTS): Topology {
-  let names = new Dictionary();
-  const dictionary = (): Dictionary => (names.full ? (names = new Dictionary()) : names);
-  const recentLog: Codec<User> = {
-    encode: encodeUser,
-    decode: (bytes) => decodeUser(bytes, dictionary()),
-    size: (user) => user.bytes,
-  };
+  const { dictionary, recentLog, closedDay } = windowCodecs();
   return new Topology('labels')
     .source<BehaviorEvent>({
       name: 'events',
@@ -82,10 +76,3 @@ export function labelsTopology(options: LabelsOptions = LABELS_DEFAULTS): Topolo
     .sink({ name: 'labels', from: ['label'], topic: 'serendipity.labels', schema: 'SerendipityLabel' })
     .sink({ name: 'user-days', from: ['label'], topic: 'serendipity.user-days', schema: 'UserDay' });
 }
-
-/** A closed day stays in bytes: it is read once, into the index over the past, when its user is loaded. */
-const closedDay: Codec<Buffer> = {
-  encode: (bytes) => bytes,
-  decode: (bytes) => bytes,
-  size: (bytes) => bytes.length + 100,
-};

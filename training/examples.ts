@@ -13,9 +13,9 @@ import type { CatalogItem } from '../src/shop/catalog.ts';
 
 export const PROMPT_VERSION = 'serengpt-compact-1';
 /** as many as a request of the channel may carry: the prompt takes the newest of them */
-const MOST_BEHAVIOURS = 50;
+export const MOST_BEHAVIOURS = 50;
 /** Definition 1 says N; a user with fewer visits finds everything new */
-const MATURE = 10;
+export const MATURE = 10;
 
 export interface Example {
   user_id: string;
@@ -51,7 +51,7 @@ export interface Known {
   cutOff: number;
 }
 
-interface Timeline {
+export interface Timeline {
   behaviours: ChannelBehaviour[];
   profiles: Profiled[];
   /** first exposure by request */
@@ -89,12 +89,12 @@ export function examplesOf({ catalog, statics, labels, profiles, events, cutOff 
 }
 
 /** Of the newest profile of its kind that was published before. */
-function tagsOf(profiles: readonly Profiled[], long: boolean, before: number): ChannelTag[] {
+export function tagsOf(profiles: readonly Profiled[], long: boolean, before: number): ChannelTag[] {
   const newest = profiles.findLast(({ long_term, refreshed_at }) => long_term === long && refreshed_at < before);
   return (newest?.tags ?? []).map(({ tag, group, score }) => ({ tag, group, score, long_term: long }));
 }
 
-function timelines(
+export function timelines(
   events: readonly BehaviorEvent[],
   profiles: readonly Profiled[],
   catalog: ReadonlyMap<string, CatalogItem>,

@@ -3,9 +3,16 @@
  * takes its value as YAML or as the text of an environment variable, so that both roads meet one check.
  */
 import { z } from 'zod';
+import { CANDIDATES_DEFAULTS } from '../../topologies/candidates.ts';
 import { LABELS_DEFAULTS } from '../../topologies/labels.ts';
 import { PROFILES_DEFAULTS } from '../profile/options.ts';
 import { PROFILE_WORKER_DEFAULTS } from '../profile/worker/settings.ts';
+import { REGENERATION_DEFAULTS } from '../serengpt/options.ts';
+import { SERENGPT_WORKER_DEFAULTS } from '../serengpt/worker/settings.ts';
+import { OPENSEARCH_DEFAULTS } from '../nearline/retrieval/opensearch/settings.ts';
+import { RETRIEVAL_DEFAULTS } from '../nearline/worker/settings.ts';
+import { SERVE_DEFAULTS } from '../nearline/serve/settings.ts';
+import { parseArms, type Arms } from './arms.ts';
 import { DEFAULTS } from '../stream/options.ts';
 import { parseDuration, parseSize } from './units.ts';
 
@@ -43,11 +50,24 @@ function integer(value: unknown, min: number, max: number): number | undefined {
 const int = (min: number, max: number, fallback: number) =>
   leaf(`a whole number from ${min} to ${max}`, (v) => integer(v, min, max), fallback);
 
-const optionalInt = (min: number, max: number) =>
+/** A time of day without a zone would mean another moment on each machine. */
+const optionalMoment = () =>
+  leaf<number | null>(
+    'a moment such as 2026-11-01 (0:00 UTC) or 2026-11-01T12:00:00Z',
+    (v) => {
+      if (v === null) return null;
+      const known = typeof v === 'string' && /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(v);
+      const time = known ? Date.parse(v) : NaN;
+      return Number.isNaN(time) ? undefined : time;
+    },
+    null,
+  );
+
+const optionalInt = (min: number, max: number, fallback: number | null = null) =>
   leaf<number | null>(
     `a whole number from ${min} to ${max}, or nothing`,
     (v) => (v === null ? null : integer(v, min, max)),
-    null,
+    fallback as never,
   );
 
 const fraction = (fallback: number) =>
@@ -78,6 +98,29 @@ const texts = (fallback: readonly string[]) =>
       return Array.isArray(items) && items.every((item) => typeof item === 'string') ? items : undefined;
     },
     fallback as never,
+  );
+
+/** Shares by name: a mapping, or `a=1,b=2` in a variable; null for none. */
+const shares = () =>
+  leaf<Record<string, number> | null>(
+    'a share above 0 for each of two names or more, such as {control: 0.5, seral: 0.5}',
+    (v) => {
+      if (v === null) return null;
+      const pairs =
+        typeof v === 'string'
+          ? v
+              .split(',')
+              .map((pair) => [
+                pair.slice(0, pair.lastIndexOf('=')).trim(),
+                Number(pair.slice(pair.lastIndexOf('=') + 1)),
+              ])
+          : typeof v === 'object' && !Array.isArray(v)
+            ? Object.entries(v)
+            : [];
+      const right = pairs.every(([key, share]) => key !== '' && typeof share === 'number' && share > 0 && share < 1e9);
+      return pairs.length > 1 && right ? Object.fromEntries(pairs) : undefined;
+    },
+    null,
   );
 
 const flag = (fallback: boolean) =>
@@ -139,7 +182,14 @@ const secret = () => optionalText('a text');
 
 const section = <S extends z.core.$ZodLooseShape>(shape: S) => z.strictObject(shape).prefault({} as never);
 
-export const SECRETS = ['kafka.sasl.password', 'registry.password', 'profileWorker.apiKey'] as const;
+export const SECRETS = [
+  'kafka.sasl.password',
+  'registry.password',
+  'profileWorker.apiKey',
+  'serengptWorker.apiKey',
+  'retrievalWorker.openSearch.password',
+  'serve.tokens',
+] as const;
 
 export const configSchema = z.strictObject({
   app: name('seral'),
@@ -267,6 +317,122 @@ export const configSchema = z.strictObject({
     promptFolder: optionalText('the path of a folder'),
     priceIn: amount(1e6, PROFILE_WORKER_DEFAULTS.priceIn),
     priceOut: amount(1e6, PROFILE_WORKER_DEFAULTS.priceOut),
+  }),
+  regeneration: section({
+    maxAge: duration(REGENERATION_DEFAULTS.maxAge),
+    minAge: duration(REGENERATION_DEFAULTS.minAge),
+    since: optionalMoment(),
+    visits: texts(REGENERATION_DEFAULTS.visits),
+    fewestBehaviours: int(1, 1000, REGENERATION_DEFAULTS.fewestBehaviours),
+    history: int(1, 50, REGENERATION_DEFAULTS.history),
+    samples: int(1, 256, REGENERATION_DEFAULTS.samples),
+    queries: int(0, 256, REGENERATION_DEFAULTS.queries),
+    promptVersion: name(REGENERATION_DEFAULTS.promptVersion),
+    requestsPerSecond: amount(1e6, 0),
+    spread: duration(REGENERATION_DEFAULTS.spread),
+    buckets: int(1, 100_000, REGENERATION_DEFAULTS.buckets),
+    activeDays: int(1, 28, REGENERATION_DEFAULTS.activeDays),
+    deadline: duration(REGENERATION_DEFAULTS.deadline),
+    attempts: int(1, 100, REGENERATION_DEFAULTS.attempts),
+    retryPause: duration(REGENERATION_DEFAULTS.retryPause),
+    retryAfter: duration(REGENERATION_DEFAULTS.retryAfter),
+  }),
+  serengptWorker: section({
+    engine: choice(['onnx', 'openai'], 'onnx'),
+    modelFolder: optionalText('the path of a folder'),
+    threads: int(1, 1024, 1),
+    url: optionalUrl(),
+    model: optionalText(),
+    apiKey: secret(),
+    apiKeyFile: optionalText('the path of a file'),
+    endpoint: choice(['completions', 'chat'], 'completions'),
+    logprobs: flag(false),
+    concurrency: int(1, 10_000, SERENGPT_WORKER_DEFAULTS.concurrency),
+    temperature: amount(2, SERENGPT_WORKER_DEFAULTS.temperature),
+    repetitionPenalty: amount(2, SERENGPT_WORKER_DEFAULTS.repetitionPenalty),
+    maxTokens: int(1, 10_000, SERENGPT_WORKER_DEFAULTS.maxTokens),
+    largestAnswer: size('256KB'),
+    requestTimeout: duration('2m'),
+    attemptTimeout: duration('60s'),
+    attempts: int(1, 100, 3),
+    retryBudget: fraction(0.2),
+    promptFolder: optionalText('the path of a folder'),
+    queryPromptVersion: name(SERENGPT_WORKER_DEFAULTS.queryPromptVersion),
+    longestText: int(1, 1000, SERENGPT_WORKER_DEFAULTS.longestText),
+    scripts: texts(SERENGPT_WORKER_DEFAULTS.scripts),
+    blocked: texts(SERENGPT_WORKER_DEFAULTS.blocked),
+    blockedFile: optionalText('the path of a file'),
+    priceIn: amount(1e6, SERENGPT_WORKER_DEFAULTS.priceIn),
+    priceOut: amount(1e6, SERENGPT_WORKER_DEFAULTS.priceOut),
+  }),
+  retrievalWorker: section({
+    engine: choice(['embedded', 'opensearch'], 'embedded'),
+    embedder: choice(['onnx', 'ngram'], 'onnx'),
+    embedderFolder: optionalText('the path of a folder'),
+    concurrency: int(1, 1000, RETRIEVAL_DEFAULTS.concurrency),
+    perText: int(1, 1000, RETRIEVAL_DEFAULTS.perText),
+    items: int(1, 1000, RETRIEVAL_DEFAULTS.items),
+    perCategory: int(1, 1000, RETRIEVAL_DEFAULTS.perCategory),
+    leastScore: fraction(RETRIEVAL_DEFAULTS.leastScore),
+    modelFolder: optionalText('the path of a folder'),
+    modelPoll: duration('30s'),
+    openSearch: section({
+      url: optionalUrl(),
+      index: name(OPENSEARCH_DEFAULTS.index),
+      username: optionalText(),
+      password: secret(),
+      passwordFile: optionalText('the path of a file'),
+      indexer: flag(true),
+      shards: int(1, 1024, OPENSEARCH_DEFAULTS.shards),
+      replicas: int(0, 100, OPENSEARCH_DEFAULTS.replicas),
+      requestTimeout: duration(OPENSEARCH_DEFAULTS.requestTimeoutMs),
+      attemptTimeout: duration(OPENSEARCH_DEFAULTS.attemptTimeoutMs),
+      attempts: int(1, 100, OPENSEARCH_DEFAULTS.attempts),
+      retryBudget: fraction(OPENSEARCH_DEFAULTS.retryShare),
+    }),
+  }),
+  candidates: section({
+    most: int(1, 10_000, CANDIDATES_DEFAULTS.most),
+    perCategory: optionalInt(1, 10_000, CANDIDATES_DEFAULTS.perCategory),
+    boughtFor: duration(CANDIDATES_DEFAULTS.boughtFor),
+    boughtItems: int(1, 100_000, CANDIDATES_DEFAULTS.boughtItems),
+    follow: flag(CANDIDATES_DEFAULTS.follow),
+  }),
+  serve: section({
+    host: text('127.0.0.1'),
+    port: int(0, 65_535, 8080),
+    auth: choice(['token', 'mtls', 'none'], 'token'),
+    tokens: secret(),
+    tokensFile: optionalText('the path of a file'),
+    tls: section({
+      certFile: optionalText('the path of a PEM file'),
+      keyFile: optionalText('the path of a PEM file'),
+      caFile: optionalText('the path of a PEM file'),
+    }),
+    rateLimit: section({
+      requests: int(1, 1e9, SERVE_DEFAULTS.limits.requests),
+      refused: int(1, 1e9, SERVE_DEFAULTS.limits.refused),
+      window: duration(SERVE_DEFAULTS.limits.windowMs),
+    }),
+    store: choice(['disk', 'memory'], 'disk'),
+    cache: size(SERVE_DEFAULTS.memoryBytes),
+    staleAfter: duration(SERVE_DEFAULTS.staleAfterMs),
+    lookupTimeout: duration(SERVE_DEFAULTS.lookupMs),
+    triggerEvery: duration(SERVE_DEFAULTS.triggerEveryMs),
+    triggersWaiting: int(1, 1e7, SERVE_DEFAULTS.bufferedTriggers),
+    fusion: section({
+      weight: fraction(SERVE_DEFAULTS.fusion.weight),
+      atLeast: int(0, 200, SERVE_DEFAULTS.fusion.atLeast),
+      within: int(1, 200, SERVE_DEFAULTS.fusion.within),
+      perCategory: int(1, 1000, SERVE_DEFAULTS.fusion.perCategory),
+    }),
+    arms: leaf<Arms>('arms with a rule each, such as {control: {weight: 0}}', parseArms, {} as never),
+  }),
+  report: section({
+    baseline: text('control'),
+    confidence: fraction(0.95),
+    days: int(1, 1000, 7),
+    shares: shares(),
   }),
   // the runtime's own options (src/stream/options.ts) in the units of people; what is not here is for tests
   runtime: section({

@@ -14,6 +14,8 @@ const DATA = join(import.meta.dirname, '../../data/completejourney');
 const DAY = 86_400_000;
 /** Of the log's time, between two stops: a refresh is due every 15 days, and its answer is to come before the next. */
 const STEP = 10 * DAY;
+/** The same where the channel is open: candidates are asked for at a visit, and are there at that of the next day. */
+const CHANNEL_STEP = DAY;
 
 /** Puts the items and the households' attributes into the log; returns the items' titles. */
 export async function loadTables(log: Log, serdes: Serdes): Promise<Map<string, string>> {
@@ -38,12 +40,21 @@ export async function loadTables(log: Log, serdes: Serdes): Promise<Map<string, 
   return titles;
 }
 
-/** Plays the year into the log. `settled` is awaited after each step of it: a year in one go would outrun the answers. */
+export interface Play {
+  /** awaited after each step: a year in one go would outrun the answers */
+  settled: () => Promise<void>;
+  /** event time from which on the channel is open */
+  channelFrom: number;
+  /** told the time that the log has got to */
+  onTime: (time: number) => void;
+  stop: AbortSignal;
+}
+
+/** Plays the year into the log. */
 export async function playEvents(
   log: Log,
   serdes: Serdes,
-  settled: () => Promise<void>,
-  stop: AbortSignal,
+  { settled, channelFrom, onTime, stop }: Play,
 ): Promise<number> {
   const path = join(DATA, 'events.ndjson.gz');
   const bar = progress('a year of behaviour', await sizeOf(path), 'bytes');
@@ -64,8 +75,9 @@ export async function playEvents(
         if (event.event_time > until) {
           if (records.length > 0) await send();
           if (count > 0) await settled();
-          until = event.event_time + STEP;
+          until = event.event_time + (event.event_time < channelFrom - STEP ? STEP : CHANNEL_STEP);
         }
+        onTime(event.event_time);
         records.push({ topic: 'behavior.events', key: encodeKey(event.user_id), value: events.encode(event) });
         if (records.length >= 5000) await send();
       }

@@ -1,26 +1,13 @@
 /** What the demo tells: outcomes, months, labels in words, and three households' profiles. */
 import type { Log } from '../log/port.ts';
-import { readTopic } from '../log/read-topic.ts';
 import type { Serdes } from '../log/serde.ts';
 import type { LongTermProfile, ShortTermProfile } from '../profile/records.ts';
 import type { MetricsDay } from '../serendipity/metrics.ts';
 import type { SerendipityLabel } from '../serendipity/records.ts';
+import { lastOfEach, readAll } from './read-all.ts';
 import { table } from './table.ts';
 import { humanCount, humanDuration } from './units.ts';
 import { explainLabel } from './words.ts';
-
-async function readAll<T>(
-  log: Log,
-  serdes: Serdes,
-  topic: string,
-  schema: string,
-  each: (key: string, value: T) => void,
-): Promise<void> {
-  const serde = await serdes.serde<T>(topic, schema);
-  await readTopic(log, topic, ({ key, value }) => {
-    if (value !== null) each(key!.toString(), serde.decode(value));
-  });
-}
 
 export async function summaryOf(
   log: Log,
@@ -30,11 +17,9 @@ export async function summaryOf(
   ms: number,
 ): Promise<string> {
   const labels = new Map<string, SerendipityLabel>();
-  await readAll<SerendipityLabel>(log, serdes, 'serendipity.labels', 'SerendipityLabel', (_key, label) =>
-    labels.set(label.label_id, label),
-  );
-  const days = new Map<string, MetricsDay>();
-  await readAll<MetricsDay>(log, serdes, 'metrics.daily', 'MetricsDay', (key, row) => days.set(key, row));
+  const from = { topic: 'serendipity.labels', schema: 'SerendipityLabel' };
+  await readAll<SerendipityLabel>(log, serdes, from, (_key, label) => void labels.set(label!.label_id, label!));
+  const days = await lastOfEach<MetricsDay>(log, serdes, { topic: 'metrics.daily', schema: 'MetricsDay' });
   const held = [...labels.values()].filter(({ withdrawn }) => !withdrawn);
   const users = new Set(held.map(({ user_id }) => user_id)).size;
   return [
@@ -137,14 +122,14 @@ function examples(labels: readonly SerendipityLabel[], titles: Map<string, strin
 const SHOWN = ['h993', 'h1017', 'h1180'];
 
 async function profiles(log: Log, serdes: Serdes): Promise<string> {
-  const shortTerms = new Map<string, ShortTermProfile>();
-  const longTerms = new Map<string, LongTermProfile>();
-  const each =
-    <T>(into: Map<string, T>) =>
-    (user: string, profile: T): void =>
-      void into.set(user, profile);
-  await readAll<ShortTermProfile>(log, serdes, 'profile.short-term', 'ShortTermProfile', each(shortTerms));
-  await readAll<LongTermProfile>(log, serdes, 'profile.long-term', 'LongTermProfile', each(longTerms));
+  const shortTerms = await lastOfEach<ShortTermProfile>(log, serdes, {
+    topic: 'profile.short-term',
+    schema: 'ShortTermProfile',
+  });
+  const longTerms = await lastOfEach<LongTermProfile>(log, serdes, {
+    topic: 'profile.long-term',
+    schema: 'LongTermProfile',
+  });
   const users = [...new Set([...SHOWN, ...[...shortTerms.keys()].sort()])].filter((user) => shortTerms.has(user));
   const rows = users.slice(0, 3).map((user) => {
     const { refresh, tags, refused } = shortTerms.get(user)!;

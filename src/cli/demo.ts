@@ -3,19 +3,25 @@ import { join } from 'node:path';
 import { embeddedLog } from '../log/embedded/index.ts';
 import type { Log, LogAdmin } from '../log/port.ts';
 import { embeddedSerdes } from '../log/registry/embedded.ts';
-import { PROFILE_ANSWERS, PROFILE_REQUESTS, PROFILE_WORKER } from '../profile/worker/settings.ts';
-import { namesOf } from '../stream/names.ts';
 import { compileConfig, type Config } from './config.ts';
+import { channelOf } from './demo-channel.ts';
 import { loadTables, playEvents } from './demo-load.ts';
 import { summaryOf } from './demo-summary.ts';
+import { jobsOf, type Job } from './jobs.ts';
 import type { Logger } from './logging.ts';
 import { runProfileWorker } from './profile-worker.ts';
+import { runRetrievalWorker } from './retrieval-worker.ts';
 import { runTopologies } from './run-topologies.ts';
+import { runSerengptWorker } from './serengpt-worker.ts';
+import { runServe } from './serve.ts';
 import { wantedTopics } from './topic-plan.ts';
 import { buildTopologies } from './topologies.ts';
+import { versionOf } from './version.ts';
 
 /** The shops of the sample are there; its days are theirs. */
 const TIME_ZONE = 'America/New_York';
+/** The channel is open for the year's last weeks: a model is asked at every visit, and that of a year would take minutes. */
+const CHANNEL_FROM = Date.UTC(2017, 11, 18);
 
 export interface DemoOptions {
   /** made anew, and left behind so that what the demo wrote can be asked about */
@@ -35,7 +41,7 @@ export async function demo({ folder, once, stop, logger, print }: DemoOptions): 
   const log = await embeddedLog({ path: config.embedded.path });
   const serdes = await embeddedSerdes();
   try {
-    const topologies = buildTopologies(['labels', 'metrics', 'profiles'], config);
+    const topologies = buildTopologies([], config);
     const admin = log.admin();
     await admin.create(wantedTopics(topologies, config));
     await admin.close();
@@ -45,37 +51,40 @@ export async function demo({ folder, once, stop, logger, print }: DemoOptions): 
     stop.addEventListener('abort', () => ending.abort(), { once: true });
     if (stop.aborted) return;
     let url = '';
-    const topologiesRun = runTopologies({
-      config,
-      topologies,
-      log,
-      serdes,
-      logger,
-      stop: ending.signal,
-      onListening: (at) => (url = at),
-    });
-    const worker = runProfileWorker({
-      config: { ...config, http: { ...config.http, port: 0 } },
-      log,
-      serdes,
-      logger,
-      stop: ending.signal,
-    });
-    const running = Promise.all([topologiesRun, worker]);
+    let server = '';
+    let time = 0;
+    const given = { config, log, serdes, logger, stop: ending.signal };
+    const beside = { ...given, config: { ...config, http: { ...config.http, port: 0 } } };
+    const parts = [
+      runTopologies({ ...given, topologies, onListening: (at) => (url = at) }),
+      runProfileWorker(beside),
+      runSerengptWorker(beside),
+      runRetrievalWorker(beside),
+      // the year is over: what is valid goes by the log's clock
+      runServe({ ...beside, version: versionOf(), now: () => time, onServing: (at) => (server = at) }),
+    ];
+    const running = Promise.all(parts);
     try {
-      const settled = () => caughtUp(log, config, ending.signal);
-      await Promise.race([running, playEvents(log, serdes, settled, ending.signal)]);
+      const play = {
+        settled: () => caughtUp(log, jobsOf(topologies, config.app), ending.signal),
+        channelFrom: CHANNEL_FROM,
+        onTime: (at: number) => void (time = at),
+        stop: ending.signal,
+      };
+      await Promise.race([running, playEvents(log, serdes, play)]);
       if (stop.aborted) return;
       print(await summaryOf(log, serdes, titles, TIME_ZONE, performance.now() - begun));
+      print(await channelOf({ log, serdes, titles, timeZone: TIME_ZONE, server }));
       if (!once) {
         print(
-          `\nThe job goes on. ${url}/ready says what each task does, ${url}/metrics has its figures. Ctrl-C ends it.\n`,
+          `\nThe job goes on. ${url}/ready says what each task does, ${url}/metrics has its figures, ` +
+            `${server}/v1/users/ID/candidates the candidates of a household. Ctrl-C ends it.\n`,
         );
         await running;
       }
     } finally {
       ending.abort();
-      await Promise.allSettled([topologiesRun, worker]);
+      await Promise.allSettled(parts);
     }
     await running;
   } finally {
@@ -94,25 +103,22 @@ function demoConfig(folder: string, once: boolean): Config {
   config.labels.timeZone = TIME_ZONE;
   // a year goes by in seconds: what is spread over minutes in a shop would not be asked here at all
   config.profiles.requestsPerMinute = 0;
-  if (once) config.http.port = 0;
+  config.regeneration.since = CHANNEL_FROM;
+  // on this machine alone, for as long as the demo runs
+  config.serve.auth = 'none';
+  config.serve.store = 'memory';
+  if (once) config.http.port = config.serve.port = 0;
   return config;
 }
 
-/** Resolves when every topology and the worker have read all there is, and all that follows from it. */
-async function caughtUp(log: Log, config: Config, signal: AbortSignal): Promise<void> {
-  const groupOf = (name: string) => namesOf(name, config).group;
-  const flows: [string, string[]][] = [
-    [groupOf('labels'), ['behavior.events']],
-    [groupOf('metrics'), ['serendipity.user-days', 'demo-metrics-deltas']],
-    [groupOf('profiles'), ['behavior.events', PROFILE_ANSWERS.topic]],
-    [groupOf(PROFILE_WORKER), [PROFILE_REQUESTS.topic]],
-  ];
+/** Resolves when every topology and worker has read all there is, and all that follows from it. */
+async function caughtUp(log: Log, jobs: readonly Job[], signal: AbortSignal): Promise<void> {
   const admin = log.admin();
   try {
     // twice: what the first look found done may have written what the second sees
     for (let quiet = 0; quiet < 2 && !signal.aborted;) {
       await new Promise((wake) => setTimeout(wake, 50));
-      const behind = await Promise.all(flows.map(([group, topics]) => lagOf(admin, group, topics)));
+      const behind = await Promise.all(jobs.map(({ group, reads }) => lagOf(admin, group, reads)));
       quiet = behind.every((lag) => lag === 0) ? quiet + 1 : 0;
     }
   } finally {

@@ -5,6 +5,7 @@ import type { Log } from '../log/port.ts';
 import type { RegistryOptions } from '../log/registry/client.ts';
 import type { Serdes } from '../log/serde.ts';
 import type { Logger } from '../stream/logger.ts';
+import { SHORTEST_TOKEN, type Auth } from '../nearline/serve/auth.ts';
 import type { Config } from './config.ts';
 
 /** Logs of the Kafka client go to `logger`, where there is one. */
@@ -62,6 +63,13 @@ export function fileProblems(config: Config): string[] {
     ['kafka.sasl.passwordFile', sasl.passwordFile],
     ['registry.passwordFile', config.registry.passwordFile],
     ['profileWorker.apiKeyFile', config.profileWorker.apiKeyFile],
+    ['serengptWorker.apiKeyFile', config.serengptWorker.apiKeyFile],
+    ['serengptWorker.blockedFile', config.serengptWorker.blockedFile],
+    ['retrievalWorker.openSearch.passwordFile', config.retrievalWorker.openSearch.passwordFile],
+    ['serve.tokensFile', config.serve.tokensFile],
+    ['serve.tls.certFile', config.serve.tls.certFile],
+    ['serve.tls.keyFile', config.serve.tls.keyFile],
+    ['serve.tls.caFile', config.serve.tls.caFile],
   ];
   return named.flatMap(([key, file]) => {
     try {
@@ -73,9 +81,51 @@ export function fileProblems(config: Config): string[] {
   });
 }
 
-/** The key of the profile worker's model server, where one is set. */
-export const profileApiKey = ({ profileWorker }: Config): string | null =>
-  secretOf('profileWorker', profileWorker.apiKey, profileWorker.apiKeyFile, 'apiKey') ?? null;
+/** The key of a worker's model server, where one is set. */
+export const apiKeyOf = (worker: 'profileWorker' | 'serengptWorker', config: Config): string | null =>
+  secretOf(worker, config[worker].apiKey, config[worker].apiKeyFile, 'apiKey') ?? null;
+
+/** What no generated text may hold, of the configuration and of the file that it names: a line each, # begins a remark. */
+export function blockedPhrases({ serengptWorker: { blocked, blockedFile } }: Config): string[] {
+  const lines = readNamed('serengptWorker.blockedFile', blockedFile)?.split(/\r?\n/) ?? [];
+  return [...blocked, ...lines.map((line) => line.replace(/#.*/, '').trim())].filter((phrase) => phrase !== '');
+}
+
+/** Of the retrieval worker's OpenSearch, where it asks for one. */
+export function openSearchAuth({ retrievalWorker }: Config): { username: string; password: string } | null {
+  const { username, password, passwordFile } = retrievalWorker.openSearch;
+  if (username === null) return null;
+  return { username, password: secretOf('retrievalWorker.openSearch', password, passwordFile)! };
+}
+
+/** Who may ask the server, and what it shows and asks for in TLS. Throws ConfigError. */
+export function serveAccess({ serve }: Config): {
+  auth: Auth;
+  tls: { cert: string; key: string; ca: string | null } | null;
+} {
+  const { auth, tls } = serve;
+  const cert = pem('serve.tls.certFile', tls.certFile);
+  const key = pem('serve.tls.keyFile', tls.keyFile);
+  const ca = pem('serve.tls.caFile', tls.caFile) ?? null;
+  return {
+    auth: auth === 'token' ? { kind: auth, tokens: tokensOf(serve) } : { kind: auth },
+    tls: cert === undefined ? null : { cert, key: key!, ca },
+  };
+}
+
+function tokensOf({ tokens, tokensFile }: Config['serve']): string[] {
+  const found = (secretOf('serve', tokens, tokensFile, 'tokens') ?? '').split(/[\s,]+/).filter((token) => token !== '');
+  if (found.length === 0) {
+    throw new ConfigError([
+      'serve.tokensFile: serve.auth: token needs a file with a token a line, or SERAL_SERVE_TOKENS; for tries on one ' +
+        'machine there is serve.auth: none',
+    ]);
+  }
+  if (found.some(({ length }) => length < SHORTEST_TOKEN)) {
+    throw new ConfigError([`serve.tokensFile: a token has at least ${SHORTEST_TOKEN} characters`]);
+  }
+  return found;
+}
 
 const secretOf = (where: string, given: string | null, file: string | null, key = 'password'): string | undefined =>
   // the newline that editors put at a file's end is not part of a password

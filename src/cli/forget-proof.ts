@@ -9,11 +9,12 @@ import type { Log, LogRecord, OffsetReader, TopicDescription } from '../log/port
 import { readSchema } from '../log/schemas.ts';
 import { ChangelogReader, SplitKeys } from '../stream/changelog.ts';
 import { TIMERS } from '../stream/compile.ts';
-import { namesOf } from '../stream/names.ts';
+import { namesOf, requestNamesOf } from '../stream/names.ts';
 import { prefixOf, type DbChange } from '../stream/state-db.ts';
 import { payloadOf } from '../stream/store.ts';
 import { timerOf } from '../stream/timers.ts';
 import type { OwnerSpec, StoreSpec, Topology } from '../stream/topology.ts';
+import { workersOf } from './workers.ts';
 
 /** Of a compacted topic: what the last record of each of the user's keys says. */
 export interface Compacted {
@@ -160,6 +161,10 @@ export async function proveErased(options: ProofOptions): Promise<Proof> {
       }
       for (const { topic, schema } of topology.tables) if (await ofUsers(schema)) topics.set(topic, { isTable: true });
       topics.set(names.deadLetters, { isTable: false });
+    }
+    for (const { name, requests, answers } of workersOf(topologies)) {
+      const own = [requests.topic, answers.topic, requestNamesOf(name, { app }).deadLetters];
+      for (const topic of own) if (!topics.has(topic)) topics.set(topic, { isTable: false });
     }
     return { stores, topics };
   }

@@ -2,7 +2,6 @@
  * The command line. What a command needs is imported when it runs, so that `--help` answers at once.
  * Exit codes: 0 done, 1 failed, 2 wrong use.
  */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { SeralError, UsageError, messageOf } from '../errors.ts';
 import { configCommand } from './commands/config.ts';
@@ -13,11 +12,15 @@ import { doctorCommand } from './commands/doctor.ts';
 import { explainCommand } from './commands/explain.ts';
 import { forgetCommand } from './commands/forget.ts';
 import { replayCommand } from './commands/replay.ts';
+import { reportCommand } from './commands/report.ts';
 import { runCommand } from './commands/run.ts';
 import { schemasCommand } from './commands/schemas.ts';
+import { serveCommand } from './commands/serve.ts';
+import { simulateCommand } from './commands/simulate.ts';
 import { topicsCommand } from './commands/topics.ts';
 import { transactionsCommand } from './commands/transactions.ts';
 import { workerCommand } from './commands/worker.ts';
+import { versionOf } from './version.ts';
 
 /** In the order of `--help`: what a newcomer needs first comes first. */
 const commands: ((program: Command) => void)[] = [
@@ -25,21 +28,19 @@ const commands: ((program: Command) => void)[] = [
   replayCommand,
   runCommand,
   workerCommand,
+  serveCommand,
   describeCommand,
   topicsCommand,
   schemasCommand,
   explainCommand,
+  reportCommand,
+  simulateCommand,
   forgetCommand,
   doctorCommand,
   dlqCommand,
   transactionsCommand,
   configCommand,
 ];
-
-const versionOf = (): string => {
-  const file = new URL('../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
-};
 
 export function createProgram(): Command {
   const program = new Command('seral')

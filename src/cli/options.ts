@@ -10,6 +10,18 @@ export function positive(text: string): number {
   return value;
 }
 
+/** A day as it is written: YYYY-MM-DD, and in the calendar. */
+export function isDay(text: string): boolean {
+  if (!/^\d{4}-\d\d-\d\d$/.test(text)) return false;
+  const time = Date.parse(text);
+  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(text);
+}
+
+export function day(text: string): string {
+  if (!isDay(text)) throw new InvalidArgumentError('a day such as 2017-12-31 is expected.');
+  return text;
+}
+
 /** Data goes to stdout; progress and remarks to stderr. */
 export const print = (text: string): void => void process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
 

@@ -7,10 +7,10 @@ import { PROFILE_WORKER_DEFAULTS } from '../profile/worker/settings.ts';
 import { Metrics } from '../stream/metrics.ts';
 import { OpenAiGenerator } from '../inference/openai/client.ts';
 import type { Config } from './config.ts';
-import { profileApiKey } from './environment.ts';
+import { apiKeyOf } from './environment.ts';
 import type { Logger } from './logging.ts';
-import { runtimeOptions } from './runtime-options.ts';
 import { checkTopics, watch } from './watch.ts';
+import { serverOptions, workerRuntime } from './worker-options.ts';
 
 export interface RunProfileWorkerOptions {
   config: Config;
@@ -22,9 +22,6 @@ export interface RunProfileWorkerOptions {
   /** told where the HTTP server listens */
   onListening?: (url: string) => void;
 }
-
-/** So much of the stop's deadline is for the last commit and for leaving the group. */
-const LEAVING_MS = 5000;
 
 /** Resolves when it was told to stop and has; throws where it died, or did not end by its deadline. */
 export async function runProfileWorker(options: RunProfileWorkerOptions): Promise<void> {
@@ -48,9 +45,9 @@ export async function runProfileWorker(options: RunProfileWorkerOptions): Promis
 export function profileWorkerOptions(
   config: Config,
 ): Pick<ProfileWorkerOptions, 'generator' | 'options' | 'drainMs' | keyof typeof PROFILE_WORKER_DEFAULTS> {
-  const { profileWorker: given, runtime } = config;
+  const { profileWorker: given } = config;
   const { concurrency, temperature, maxTokens, promptFolder, priceIn, priceOut } = given;
-  const apiKey = profileApiKey(config);
+  const apiKey = apiKeyOf('profileWorker', config);
   return {
     ...PROFILE_WORKER_DEFAULTS,
     same: config.profiles.approval.same,
@@ -65,22 +62,9 @@ export function profileWorkerOptions(
         ? null
         : (metrics) =>
             new OpenAiGenerator({
-              url: given.url!,
-              model: given.model!,
-              apiKey,
+              ...serverOptions(given, apiKey, metrics),
               structuredOutput: given.structuredOutput,
-              requestTimeoutMs: given.requestTimeout,
-              attemptTimeoutMs: given.attemptTimeout,
-              attempts: given.attempts,
-              retryShare: given.retryBudget,
-              maxAnswerBytes: given.largestAnswer,
-              onRetry: (code) => metrics.retried(code),
             }),
-    // a request that is being answered is no standstill
-    options: {
-      ...runtimeOptions(config.app, runtime),
-      wedgeMs: Math.min(Math.max(runtime.wedge, 2 * given.requestTimeout), 86_400_000),
-    },
-    drainMs: Math.max(runtime.stopDeadline - LEAVING_MS, runtime.stopDeadline / 2),
+    ...workerRuntime(config, given.requestTimeout),
   };
 }

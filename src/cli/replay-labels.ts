@@ -19,6 +19,8 @@ export interface ReplayOptions {
   output: string;
   catalog: string | null;
   metrics: string | null;
+  /** where the last revision of each user's days goes, which `seral report --input` reads */
+  userDays?: string | null;
   /** where refused records are written, with their code; null: they are counted only */
   refused: string | null;
   rules: LabelsOptions;
@@ -48,11 +50,12 @@ export async function replayLabels(options: ReplayOptions): Promise<ReplayResult
     stateBytes: 0,
   };
   const refusals = options.refused === null ? null : new TextFile(options.refused);
+  const userDaysFile = options.userDays ?? null;
   let labels: LastRows | null = null;
   let userDays: LastRows | null = null;
   try {
     labels = await LastRows.open(folder);
-    userDays = options.metrics === null ? null : await LastRows.open(folder);
+    userDays = options.metrics === null && userDaysFile === null ? null : await LastRows.open(folder);
     const refuse = (code: string, error: string, record: unknown): void => {
       result.refused.set(code, (result.refused.get(code) ?? 0) + 1);
       void refusals?.write(`${JSON.stringify({ code, error, record })}\n`);
@@ -114,7 +117,13 @@ export async function replayLabels(options: ReplayOptions): Promise<ReplayResult
       await output.write(`${rows.join('\n')}\n`);
     }
     await output.close();
-    if (userDays !== null) await writeFile(options.metrics!, `${JSON.stringify(await metricsOf(userDays, folder))}\n`);
+    if (userDaysFile !== null) {
+      const file = new TextFile(userDaysFile);
+      for await (const rows of userDays!.rows()) await file.write(`${rows.join('\n')}\n`);
+      await file.close();
+    }
+    if (options.metrics !== null)
+      await writeFile(options.metrics, `${JSON.stringify(await metricsOf(userDays!, folder))}\n`);
     return result;
   } finally {
     await refusals?.close();

@@ -5,6 +5,7 @@
  * stay behind in the old partition.
  */
 import type { TopicDescription, TopicSpec } from '../log/port.ts';
+import { TRIGGERS } from '../serengpt/records.ts';
 import { namesOf, requestNamesOf, requiredTopics } from '../stream/names.ts';
 import type { Topology } from '../stream/topology.ts';
 import type { Config } from './config.ts';
@@ -31,15 +32,23 @@ export function wantedTopics(topologies: readonly Topology[], config: Config): T
   return [...topics, ...workerTopics(topologies, topics, config)];
 }
 
-/** The dead letters of the workers that answer the topologies' requests: kept as the topologies' own are. */
+/**
+ * The dead letters of the workers that answer the topologies' requests, kept as the topologies' own are; and what one worker
+ * asks another, kept as what it was asked itself.
+ */
 function workerTopics(topologies: readonly Topology[], topics: readonly TopicSpec[], { app }: Config): TopicSpec[] {
   return WORKERS.flatMap((worker) => {
     const asker = askerOf(worker, topologies);
     if (asker === undefined) return [];
     const theirs = topics.find(({ topic }) => topic === namesOf(asker.name, { app }).deadLetters)!;
-    return [{ ...theirs, topic: requestNamesOf(worker.name, { app }).deadLetters }];
+    const letters = { ...theirs, topic: requestNamesOf(worker.name, { app }).deadLetters };
+    if (topics.some(({ topic }) => topic === worker.requests.topic)) return [letters];
+    const first = topics.find(({ topic }) => asker.sinks.some((sink) => sink.topic === topic && asks(topic)))!;
+    return [letters, { ...first, topic: worker.requests.topic }];
   });
 }
+
+const asks = (topic: string): boolean => WORKERS.some(({ requests }) => requests.topic === topic);
 
 /** What a topic is to the whole application, whichever topologies are asked about. */
 export interface Roles {
@@ -53,7 +62,7 @@ export function rolesOf(all: readonly Topology[], config: Config): Roles {
   const foreign = new Set<string>();
   const tables = new Set<string>();
   // by no topology, but by our workers and commands
-  const written = new Set<string>([...WORKERS.map(({ answers }) => answers.topic), 'erasure.requests']);
+  const written = new Set<string>([...WORKERS.map(({ answers }) => answers.topic), 'erasure.requests', TRIGGERS.topic]);
   const sources = new Set<string>();
   for (const topology of all) {
     const names = namesOf(topology.name, { app: config.app });

@@ -42,7 +42,7 @@ function verdictOf(label: ExplainableLabel, timeZone: string, n: number): string
   if (label.category_last_seen === null) return `not serendipitous, ${category} was shown before${young}`;
   const shown = label.exposure_time ?? label.click_time;
   const ago = agoOf(label.category_last_seen, shown, timeZone);
-  const last = `${dayOf(label.category_last_seen, timeZone)} ${clockOf(label.category_last_seen, timeZone)}`;
+  const last = momentOf(label.category_last_seen, timeZone);
   return `not serendipitous, ${category} was last shown ${last}, ${ago} before${young}${alsoNew(label, 'but')}`;
 }
 
@@ -68,7 +68,7 @@ const onlySoFar = (days: number, n: number): string =>
   days === 0 ? `no visit day before, of ${n}` : `only ${daysOf(days, 'visit day')} so far, of ${n}`;
 
 /** Days on the calendar; within one day hours, minutes, seconds. */
-function agoOf(from: number, to: number, timeZone: string): string {
+export function agoOf(from: number, to: number, timeZone: string): string {
   const days = Math.round((Date.parse(dayOf(to, timeZone)) - Date.parse(dayOf(from, timeZone))) / 86_400_000);
   if (days > 0) return daysOf(days);
   const seconds = Math.max(0, (to - from) / 1000);
@@ -90,7 +90,8 @@ function local(time: number, timeZone: string): string {
 }
 
 export const dayOf = (time: number, timeZone: string): string => local(time, timeZone).split(' ')[0]!;
-const clockOf = (time: number, timeZone: string): string => local(time, timeZone).split(' ')[1]!;
+/** Date and time. */
+export const momentOf = (time: number, timeZone: string): string => local(time, timeZone);
 
 /** Ids and titles come from outside: on one line, and nothing that a terminal would obey. */
 export const plain = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim();

@@ -46,6 +46,9 @@ function pieces(text: string): string[] {
   });
 }
 
+/** Whether a text has a run of a script without spaces, in which words are not told apart. */
+export const isUnspaced = (text: string): boolean => UNSPACED.test(text);
+
 /** What two tags have in common when only case, plural, width, spaces, punctuation or the kind of Chinese differ. */
 export const meaningOf = (text: string): string => pieces(text).join(' ');
 

@@ -1,10 +1,9 @@
 import { Reader, Writer } from '../stream/bytes.ts';
 import type { Codec } from '../stream/topology.ts';
+import type { VisitDays } from '../shop/visit-days.ts';
 import type { ProfileKind } from './records.ts';
 import type { Place } from '../stream/waiting.ts';
 
-const DAY = 86_400_000;
-const DAYS = 28;
 const VERSION = 1;
 
 /** A request of a user, wherever it is: it waits for the budget, is out, or waits to be tried again. One at a time. */
@@ -28,11 +27,7 @@ export interface Pending {
  *                                                                                      │ ▲
  *                                                              deadline, failed answer └─┘ again, then idle for a day
  */
-export interface Asking {
-  /** event time of the newest event */
-  newest: number;
-  /** one bit a day up to that of `newest`, its lowest bit: the days with events */
-  visits: number;
+export interface Asking extends VisitDays {
   /** event time up to which the last short-term profile goes; 0: none yet */
   refreshedAt: number;
   /** event time: no visit asks before it */
@@ -65,26 +60,6 @@ export const newPending = (kind: ProfileKind, askedAt: number): Pending => ({
   expiresAt: 0,
   retryAt: 0,
 });
-
-/** Notes an event's day. True where something changed that is to be kept. */
-export function visit(asking: Asking, time: number): boolean {
-  const day = Math.floor(time / DAY);
-  const newestDay = Math.floor(asking.newest / DAY);
-  const ahead = day - newestDay;
-  const before = asking.visits;
-  if (ahead > 0) asking.visits = (ahead >= DAYS ? 0 : (asking.visits << ahead) & ((1 << DAYS) - 1)) | 1;
-  else if (ahead > -DAYS) asking.visits |= 1 << -ahead;
-  // within a day it is not worth a write: `newest` is kept when something else is
-  if (time > asking.newest) asking.newest = time;
-  return ahead > 0 || asking.visits !== before;
-}
-
-/** Days with events among the last 28, up to the newest. */
-export function visitDays({ visits }: Asking): number {
-  let count = 0;
-  for (let rest = visits; rest !== 0; rest &= rest - 1) count++;
-  return count;
-}
 
 /** The idempotency key of a request, the same at each attempt: an answer to an earlier one is as good. */
 export const idOf = (user: string, { kind, askedAt }: Pick<Pending, 'kind' | 'askedAt'>): string =>

@@ -3,7 +3,7 @@ import { distinctItems, type BehaviorEvent } from '../shop/behaviour.ts';
 import type { ErasureRequest } from '../shop/users.ts';
 import type { Processor, ProcessorContext, Store, StreamRecord, Table, Timer, Want } from '../stream/topology.ts';
 import { approve, refusalOfBelowTop, remember, type Approval, type ApprovalInput } from './approval.ts';
-import { idOf, newAsking, newPending, visit, visitDays, type Asking, type Pending } from './asking.ts';
+import { idOf, newAsking, newPending, type Asking, type Pending } from './asking.ts';
 import { Behaviour } from './evidence.ts';
 import { mine, type Mined } from './long-term.ts';
 import type { ProfilesOptions } from './options.ts';
@@ -13,6 +13,7 @@ import { Recent, type Bounds } from './recent.ts';
 import type { LongTermProfile, ProfileKind, ProfileProposals, RefusedTag, ShortTermProfile } from './records.ts';
 import { requestOf } from './request.ts';
 import { bucketOf, turnOf } from '../shop/buckets.ts';
+import { visit, visitDays } from '../shop/visit-days.ts';
 import { ACTIVE, OTHERS, Waiting, type Budget } from '../stream/waiting.ts';
 
 type Incoming = BehaviorEvent | ProfileProposals | ErasureRequest;
@@ -102,6 +103,11 @@ export class Profiler implements Processor<Incoming> {
     else if (kind === 'deadline' && asking.pending?.expiresAt === due) this.#missed(key, asking, 'deadline');
     else if (kind === 'retry' && asking.pending?.retryAt === due) this.#ask(key, asking, asking.pending);
     else if (kind === 'forget' && asking.forgetAt === due) this.#outlive(key, asking);
+  }
+
+  flush(): void {
+    const { length } = this.#waiting;
+    if (length !== undefined) this.#context.level('profile_requests_waiting', length);
   }
 
   #event(user: string, event: BehaviorEvent): void {

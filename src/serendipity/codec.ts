@@ -1,5 +1,4 @@
-import { StoreError } from '../errors.ts';
-import { Reader, Writer } from '../stream/bytes.ts';
+import { Reader, versionOf, Writer } from '../stream/bytes.ts';
 import type { Dictionary, ItemRow } from './dictionary.ts';
 import { BRAND, CATEGORY, SELLER, type Past } from './past.ts';
 import { newRows } from './rows.ts';
@@ -30,18 +29,6 @@ const SAID = 16;
 // flags of an item, beside those of ItemTable: in a page, and in a closed day
 const HAS_POSITION = 8;
 const HAS_OTHER = 8;
-
-function version(reader: Reader, what: string, newest: number): number {
-  const found = reader.byte();
-  if (found < 1 || found > newest) {
-    throw new StoreError(
-      'STATE_VERSION',
-      `${what} was written by version ${found} of its format; this build reads up to ${newest}`,
-      { fatal: true },
-    );
-  }
-  return found;
-}
 
 export function encodeUser(user: User): Buffer {
   const w = writer;
@@ -197,7 +184,7 @@ const GONE = new Page(-Infinity, -Infinity, '', null, null, null, newRows(1));
 
 export function decodeUser(bytes: Buffer, names: Dictionary): User {
   const r = new Reader(bytes);
-  const found = version(r, "a user's recent log", USER_VERSION);
+  const found = versionOf(r, "a user's recent log", USER_VERSION);
   const user = new User(r.text(), names);
   if (found > NEVER_ERASED) {
     user.erasedUntil = r.uint();
@@ -405,7 +392,7 @@ const sameNames = ({ rows, at }: Shown, others: readonly number[], r: number): b
 
 export function decodeDay(bytes: Buffer, day: number, names: Dictionary, into: Past): void {
   const r = new Reader(bytes);
-  const found = version(r, 'a closed day', DAY_VERSION);
+  const found = versionOf(r, 'a closed day', DAY_VERSION);
   const pages: number[] = [];
   let time = 0;
   let request: string | null = null;
@@ -422,6 +409,22 @@ export function decodeDay(bytes: Buffer, day: number, names: Dictionary, into: P
     const newest = pages[r.uint()];
     if (hasOther) into.seeItem(category, brand, seller, pages[r.uint()]);
     into.seeItem(category, brand, seller, newest);
+  }
+}
+
+/** The items of a closed day, as dictionary ids. Of a day as version 1 wrote it, which did not say, there are none. */
+export function shownOfDay(bytes: Buffer, names: Dictionary, see: (item: number) => void): void {
+  const r = new Reader(bytes);
+  if (versionOf(r, 'a closed day', DAY_VERSION) === 1) return;
+  for (let n = r.uint(); n > 0; n--) {
+    r.uint();
+    if (r.byte() === 1) r.skipText();
+  }
+  for (let n = r.uint(); n > 0; n--) {
+    const hasOther = names.readItem(r, itemRow) !== 0;
+    see(itemRow.item);
+    r.uint();
+    if (hasOther) r.uint();
   }
 }
 

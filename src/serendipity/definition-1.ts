@@ -37,6 +37,20 @@ export function windowOf(visitDays: readonly number[], day: number, rules: Rules
   return out;
 }
 
+/** The same for a day that becomes a visit day only by what is asked about, where it is none yet. */
+export function windowAt(visitDays: readonly number[], day: number, rules: Rules, out: Window): Window {
+  windowOf(visitDays, day, rules, out);
+  if (rules.today === 'excluded') return out;
+  let i = visitDays.length - 1;
+  while (i >= 0 && visitDays[i] > day) i--;
+  if (i >= 0 && visitDays[i] === day) return out;
+  // the day itself, and so many before it
+  const before = Math.min(rules.visitDays - 1, i + 1);
+  out.count = before + 1;
+  out.from = before === 0 ? day : visitDays[i + 1 - before];
+  return out;
+}
+
 /** The answer to "was it seen?": the bits of what was not, and when the category was seen last (NaN: it was not). */
 export interface Verdict {
   bits: number;

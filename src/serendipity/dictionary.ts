@@ -28,6 +28,11 @@ export class Dictionary {
     return id;
   }
 
+  /** The same for who only asks: a name that was never met gets no id, but one that is nobody's. */
+  known(name: string | null): number {
+    return name === null ? -1 : (this.#ids.get(name) ?? NEVER_MET);
+  }
+
   name(id: number): string | null {
     return id < 0 ? null : this.#names[id];
   }
@@ -55,6 +60,9 @@ export class Dictionary {
     return this.#items.read(r, out);
   }
 }
+
+/** Above all ids, and with room for what keys are made of them. */
+const NEVER_MET = 1 << 28;
 
 /** Dictionary ids; -1: null. */
 export interface ItemRow {

@@ -155,7 +155,8 @@ const forgetTimer = (user: string, { forgetAt }: CutOff): Timer => ({
   clock: 'event',
 });
 
-function countsOf(row: UserDay): Counts {
+/** What a user's day adds to the metrics of its day and arm. */
+export function countsOf(row: UserDay): Counts {
   const { exposures, s_exposures, clicks, s_clicks, purchases, s_purchases } = row;
   return {
     exposures,

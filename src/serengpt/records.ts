@@ -136,3 +136,20 @@ export function checkAsked({ request_id, user_id }: Asked, key: string): void {
   if (user_id === '' || request_id === '') throw new BadRecordError('EMPTY_ID', 'an id is empty');
   if (key !== user_id) throw new BadRecordError('KEY_MISMATCH', 'the record key is not its user_id');
 }
+
+/** The last moment that a date can name. */
+const LAST_TIME = 8.64e15;
+
+/** The same of what was retrieved, with all that is kept of it. Throws BadRecordError BAD_ROUND and BAD_TIME too. */
+export function checkRetrieved(answer: RetrievedItems, key: string): void {
+  checkAsked(answer, key);
+  if (!Number.isSafeInteger(answer.round) || answer.round < 0) {
+    throw new BadRecordError('BAD_ROUND', `${answer.round} is no number of a round`);
+  }
+  for (const time of [answer.asked_at, answer.valid_until, answer.generated_at]) {
+    if (!Number.isSafeInteger(time) || time < 0 || time > LAST_TIME) {
+      throw new BadRecordError('BAD_TIME', `${time} is not a time`);
+    }
+  }
+  for (const { item_id } of answer.items) if (item_id === '') throw new BadRecordError('EMPTY_ID', 'an id is empty');
+}

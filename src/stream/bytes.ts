@@ -1,3 +1,4 @@
+import { StoreError } from '../errors.ts';
 import { intern } from '../log/interner.ts';
 
 /**
@@ -159,4 +160,17 @@ export class Reader {
   optional(): string | null {
     return this.byte() === 0 ? null : this.text();
   }
+}
+
+/** Reads the version that bytes of state begin with. Throws StoreError STATE_VERSION for one that this build does not know. */
+export function versionOf(reader: Reader, what: string, newest: number): number {
+  const found = reader.byte();
+  if (found < 1 || found > newest) {
+    throw new StoreError(
+      'STATE_VERSION',
+      `${what} was written by version ${found} of its format; this build reads up to ${newest}`,
+      { fatal: true },
+    );
+  }
+  return found;
 }

@@ -111,6 +111,11 @@ export class TopologyTestDriver {
     return this.#task.counts.get(series) ?? 0;
   }
 
+  /** What `context.level` said of a name last. */
+  level(name: string): number | undefined {
+    return this.#task.levels.get(name);
+  }
+
   get streamTime(): number {
     return this.#task.streamTime;
   }

@@ -77,6 +77,7 @@ export interface EngineHost {
   now(): number;
   tables: ReadonlyMap<string, Table<any>>;
   count(name: string, by: number, labels?: Record<string, string>): void;
+  level(name: string, value: number): void;
 }
 
 interface Node {
@@ -344,6 +345,7 @@ export class Engine {
       streamTime: () => this.#state.streamTime,
       now: () => this.#host.now(),
       count: (name, by = 1, labels) => this.#host.count(name, by, labels),
+      level: (name, value) => this.#host.level(name, value),
       forward: (to, key, value, time = this.#defaultTime) => {
         const target = targets.get(to);
         if (target === undefined) {

@@ -273,7 +273,7 @@ export class Inbox {
 
   #decode(queue: SourceQueue, batch: RecordBatch): (Item | Rejected)[] {
     const { source, serde, topic } = queue;
-    const { time: timeOf, check } = source.spec;
+    const { time: timeOf, check, tombstone } = source.spec;
     const now = this.#options.checkNow();
     const { at } = queue;
     const entries: (Item | Rejected)[] = new Array(Math.min(batch.records.length - at, PIECE));
@@ -286,7 +286,7 @@ export class Inbox {
       }
       try {
         const key = decodeKey(record.key);
-        const value = serde.decode(record.value);
+        const value = record.value === null && tombstone !== undefined ? tombstone(key) : serde.decode(record.value);
         check?.(value, key, now);
         const time = timeOf === undefined ? record.timestamp : timeOf(value);
         if (!Number.isFinite(time)) throw new BadRecordError('INVALID_TIME', `its event time is ${time}`);

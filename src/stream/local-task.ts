@@ -58,6 +58,8 @@ const MAX_TIMER_ROUNDS = 10_000;
 export class LocalTask {
   readonly state: State;
   readonly counts = new Map<string, number>();
+  /** what `context.level` said last */
+  readonly levels = new Map<string, number>();
   readonly #options: LocalTaskOptions;
   readonly #timers: TimerService;
   readonly #host: EngineHost;
@@ -91,6 +93,7 @@ export class LocalTask {
         const series = labels === undefined ? name : `${name}${JSON.stringify(labels)}`;
         this.#counted.set(series, (this.#counted.get(series) ?? 0) + by);
       },
+      level: (name, value) => void this.levels.set(name, value),
     };
   }
 
@@ -101,6 +104,11 @@ export class LocalTask {
 
   get streamTime(): number {
     return this.#engine.streamTime;
+  }
+
+  /** Where the clock has to stand before `tick` may find something; Infinity: nothing is set. */
+  get nextTick(): number {
+    return this.#timers.nextWall;
   }
 
   /** One micro-batch, then the timers that it made due. */
@@ -165,11 +173,12 @@ export class LocalTask {
     const source = this.#sources.get(record.source);
     if (source === undefined) throw new TopologyError('NO_SUCH_SOURCE', `no source is named "${record.source}"`);
     try {
-      const { time: timeOf, check } = source.spec;
-      check?.(record.value, record.key, this.#options.checkNow());
-      const time = timeOf === undefined ? (record.timestamp ?? this.#options.now()) : timeOf(record.value);
+      const { time: timeOf, check, tombstone } = source.spec;
+      const value = record.value === null && tombstone !== undefined ? tombstone(record.key) : record.value;
+      check?.(value, record.key, this.#options.checkNow());
+      const time = timeOf === undefined ? (record.timestamp ?? this.#options.now()) : timeOf(value);
       if (!Number.isFinite(time)) throw new BadRecordError('INVALID_TIME', `its event time is ${time}`);
-      const item = new Item(record.key, record.value, time, source, null, null);
+      const item = new Item(record.key, value, time, source, null, null);
       item.place = item;
       return item;
     } catch (error) {

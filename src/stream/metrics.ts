@@ -11,6 +11,7 @@ const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 export class Metrics {
   readonly #registry: Registry;
   readonly #custom = new Map<string, Counter>();
+  readonly #levels = new Map<string, Gauge>();
   readonly #counters = new Map<string, Counter>();
   readonly #gauges = new Map<string, Gauge>();
   readonly #histograms = new Map<string, Histogram>();
@@ -86,6 +87,22 @@ export class Metrics {
     }
     counter.inc({ topology, ...labels }, by);
   }
+
+  /** A gauge of a topology's own: `context.level`. Undefined: its partition is no longer here. */
+  level(name: string, labels: Record<string, string>, value: number | undefined): void {
+    let gauge = this.#levels.get(name);
+    if (gauge === undefined) {
+      gauge = new Gauge({
+        name: `seral_${name}`,
+        help: `${name.replaceAll('_', ' ')}, as a topology says`,
+        labelNames: TASK,
+        registers: [this.#registry],
+      });
+      this.#levels.set(name, gauge);
+    }
+    if (value === undefined) gauge.remove(labels);
+    else gauge.set(labels, value);
+  }
 }
 
 export class TaskMetrics {
@@ -94,6 +111,8 @@ export class TaskMetrics {
   #state: string | null = null;
   /** `context.count` since the last commit: series -> what to add */
   #counted = new Map<string, { name: string; labels: Record<string, string> | undefined; by: number }>();
+  readonly #levels = new Map<string, number>();
+  readonly #published = new Set<string>();
 
   constructor(metrics: Metrics, labels: { topology: string; partition: string }) {
     this.#metrics = metrics;
@@ -126,16 +145,27 @@ export class TaskMetrics {
     else counted.by += by;
   };
 
+  /** Sets a level for a processor; nothing shows before `publishCounts`. */
+  readonly level = (name: string, value: number): void => {
+    this.#levels.set(name, value);
+  };
+
   publishCounts(): void {
     for (const { name, labels, by } of this.#counted.values()) {
       this.#metrics.count(name, this.labels.topology, labels, by);
     }
     this.#counted.clear();
+    for (const [name, value] of this.#levels) {
+      this.#metrics.level(name, this.labels, value);
+      this.#published.add(name);
+    }
+    this.#levels.clear();
   }
 
   /** The counted work was thrown away. */
   dropCounts(): void {
     this.#counted.clear();
+    this.#levels.clear();
   }
 
   /** The partition has gone to another owner: its gauges would stand still for ever. */
@@ -153,5 +183,7 @@ export class TaskMetrics {
     }
     if (this.#state !== null) this.#metrics.unset('task_state', { ...this.labels, state: this.#state });
     this.#state = null;
+    for (const name of this.#published) this.#metrics.level(name, this.labels, undefined);
+    this.#published.clear();
   }
 }

@@ -82,7 +82,8 @@ export function requiredTopics(topologies: Topology | readonly Topology[], optio
     const names = namesOf(topology.name, options);
     for (const table of topology.tables) add(table.topic, compacted());
     for (const source of topology.sources) {
-      add(names.source(source), kept(source.internal === true ? retentionMs.internal : retentionMs.sources));
+      const retention = source.internal === true ? retentionMs.internal : retentionMs.sources;
+      add(names.source(source), source.tombstone === undefined ? kept(retention) : compacted());
     }
     for (const sink of topology.sinks) {
       const retention = sink.internal === true ? retentionMs.internal : retentionMs.outputs;

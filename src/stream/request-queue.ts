@@ -69,6 +69,8 @@ export interface DueCounts {
   broken: number;
 }
 
+const TELLS_EVERY_MS = 60_000;
+
 const nothing = (): DueCounts => ({ done: 0, answers: 0, letters: new Map(), broken: 0 });
 
 interface Waiting<Q> {
@@ -89,6 +91,9 @@ export class RequestQueue<Q, A> {
   #committed: number;
   #end: number;
   #blocked: (() => void)[] = [];
+  /** requests that have failed since it was last said, and when that was */
+  #untold = 0;
+  #toldAt = -Infinity;
 
   constructor(context: QueueContext<Q, A>, position: number, end: number) {
     this.#context = context;
@@ -226,7 +231,10 @@ export class RequestQueue<Q, A> {
       failure = handled.failure ?? null;
       if (!signal.aborted) {
         this.#say(record, handled.answer);
-        if (failure !== null) this.#bury(record, failure, false);
+        if (failure !== null) {
+          this.#tell(failure, begun);
+          this.#bury(record, failure, false);
+        }
       }
     } catch (error) {
       failure = failureOf(error);
@@ -242,6 +250,18 @@ export class RequestQueue<Q, A> {
       this.#finish(entry);
     }
     this.#context.onMoved();
+  }
+
+  /** A line a minute: an outage fails every request, and how many is in the metrics. */
+  #tell(failure: Failure, now: number): void {
+    this.#untold++;
+    if (now - this.#toldAt < TELLS_EVERY_MS) return;
+    this.#context.logger.warn(
+      { ...failure, since: this.#untold },
+      'requests fail for good, and go to the dead-letter topic',
+    );
+    this.#toldAt = now;
+    this.#untold = 0;
   }
 
   #say(record: LogRecord, answer: A): void {

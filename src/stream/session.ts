@@ -75,7 +75,7 @@ export class Session {
       topology,
       opened.state,
       opened.timers,
-      { now: clock.now, tables: context.tables, count: context.metrics.count },
+      { now: clock.now, tables: context.tables, count: context.metrics.count, level: context.metrics.level },
       opened.streamTime,
     );
     this.#changelogs = new Map(storesOf(topology).map((store) => [store, names.changelog(store)]));

@@ -153,6 +153,11 @@ export class TimerService {
     return this.#event.nextDue() <= streamTime || this.#wall.nextDue() <= now;
   }
 
+  /** When by the clock something may be due next; Infinity: nothing is set. */
+  get nextWall(): number {
+    return this.#wall.nextDue();
+  }
+
   /** The next due timers, stream time's first, in order. Each is still to be asked for by `fire` when its turn comes. */
   *due(streamTime: number, now: number, limit: number): Steps<DueTimer[]> {
     const due: DueTimer[] = [];

@@ -33,6 +33,11 @@ export interface SourceSpec<V = any> {
    * state is touched. `now` is the clock of the task (Infinity in a replay: nothing is from the future).
    */
   check?: (value: V, key: string, now: number) => void;
+  /**
+   * Of a topic that keeps the newest record of a key (cleanup.policy=compact): what one without a value says. Where absent,
+   * such a record is a dead letter (NULL_VALUE).
+   */
+  tombstone?: (key: string) => V;
   /** an internal topic that this topology writes itself (a repartition): created with it, prefixed with its name */
   internal?: boolean;
 }
@@ -154,6 +159,8 @@ export interface ProcessorContext {
   now(): number;
   /** Adds to seral_<name>_total{topology=..., ...labels}; the names are in docs/metrics.md. */
   count(name: string, by?: number, labels?: Record<string, string>): void;
+  /** Sets seral_<name>{topology=..., partition=...} as of the next commit: what there is now, not what came to be. */
+  level(name: string, value: number): void;
 }
 
 export class Topology {

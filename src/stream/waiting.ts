@@ -163,6 +163,11 @@ export class Waiting {
     return called;
   }
 
+  /** How many wait, where that is at hand. */
+  get length(): number | undefined {
+    return this.#budgets.peek(KEY)?.lanes.reduce((sum, { count }) => sum + count, 0);
+  }
+
   get waits(): boolean {
     return this.#budgets.get(KEY)?.lanes.some(({ count }) => count > 0) === true;
   }

@@ -143,6 +143,24 @@ describe('problems', () => {
     expect(problems('profileWorker: { apiKey: hunter2 }').join()).not.toContain('hunter2');
   });
 
+  it('see when nobody would ever be generated for', () => {
+    expect(
+      problems({
+        regeneration: { visits: ['visit', 'view'], maxAge: '1h', minAge: '2h', spread: '10ms', fewestBehaviours: 21 },
+        serengptWorker: { engine: 'openai', repetitionPenalty: 0, scripts: ['Latin', 'Klingon'] },
+      }),
+    ).toEqual([
+      'regeneration.visits: there is no event view',
+      'regeneration.minAge: is longer than maxAge, so no profile would ever ask',
+      'regeneration.spread: has less than a millisecond for each of the buckets',
+      'regeneration.fewestBehaviours: is more than regeneration.history keeps',
+      'serengptWorker.url: the engine openai needs the URL of a server, up to /v1',
+      'serengptWorker.model: the engine openai needs the name of a model',
+      'serengptWorker.repetitionPenalty: is 0; none is 1',
+      'serengptWorker.scripts: Unicode has no script "Klingon"; such as Latin, Han',
+    ]);
+  });
+
   it("of the runtime are told in the file's words", () => {
     expect(problems({ runtime: { commitInterval: '40s', cache: '1KB' } })).toEqual([
       'runtime.cache: expected a whole number from 1048576 to 1099511627776, got 1024',

@@ -11,13 +11,16 @@ import type { Log } from '../../src/log/port.ts';
 import { embeddedSerdes } from '../../src/log/registry/embedded.ts';
 import type { Serdes } from '../../src/log/serde.ts';
 import { PROFILES_DEFAULTS } from '../../src/profile/options.ts';
+import type { RetrievedItems } from '../../src/serengpt/records.ts';
 import { silent } from '../../src/stream/logger.ts';
 import { Metrics } from '../../src/stream/metrics.ts';
 import { Worker } from '../../src/stream/worker.ts';
+import { candidatesTopology } from '../../topologies/candidates.ts';
 import { labelsTopology } from '../../topologies/labels.ts';
 import { metricsTopology } from '../../topologies/metrics.ts';
 import { profilesTopology } from '../../topologies/profiles.ts';
 import { createTopics, produce, untilProcessed } from '../support/apart.ts';
+import { answerOf, itemOf } from '../nearline/candidates/given.ts';
 import { describeWithKafka } from '../support/broker.ts';
 import { startKafka, type RunningKafka } from '../support/kafka-harness.ts';
 import { eventOf, sample } from '../support/sample.ts';
@@ -26,7 +29,7 @@ const DAY = 86_400_000;
 const place = { app: 'forgets', suffix: '', partitions: 2 };
 // nobody waits for a budget: what is kept of others is to stand still while one is erased
 const profiles = { ...PROFILES_DEFAULTS, requestsPerMinute: null };
-const topologies = () => [labelsTopology(), metricsTopology(), profilesTopology(profiles)];
+const topologies = () => [labelsTopology(), metricsTopology(), profilesTopology(profiles), candidatesTopology()];
 
 describeWithKafka('seral forget', { timeout: 300_000 }, () => {
   let kafka: RunningKafka;
@@ -57,9 +60,22 @@ describeWithKafka('seral forget', { timeout: 300_000 }, () => {
     [user, other] = [...new Set(clickers)] as [string, string];
     const serde = await serdes.serde('behavior.events', 'BehaviorEvent');
     const items = await serdes.serde('catalog.items', 'CatalogItem');
+    const retrieved = await serdes.serde<RetrievedItems>('serengpt.retrieved', 'RetrievedItems');
     await produce(log, [
       ...catalog.map((item) => ({ topic: 'catalog.items', key: encodeKey(item.item_id), value: items.encode(item) })),
       { topic: 'users', key: encodeKey(user), value: Buffer.from('row') },
+      ...[user, other].map((id) => ({
+        topic: 'serengpt.retrieved',
+        key: encodeKey(id),
+        value: retrieved.encode(
+          answerOf({
+            user_id: id,
+            asked_at: events.at(-1)!.event_time,
+            valid_until: events.at(-1)!.event_time + 300 * DAY,
+            items: [itemOf({ item_id: catalog[0]!.item_id, category_id: 'a new one' })],
+          }),
+        ),
+      })),
       ...events.map((raw) => ({
         topic: 'behavior.events',
         key: encodeKey(raw.user_id),
@@ -100,7 +116,13 @@ describeWithKafka('seral forget', { timeout: 300_000 }, () => {
       );
     const before = await checkForgotten(options(user));
     expect(Object.keys(leftOf(before))).toEqual(
-      expect.arrayContaining(['forgets-labels-today-changelog', 'forgets-metrics-seen-changelog', 'users']),
+      expect.arrayContaining([
+        'forgets-labels-today-changelog',
+        'forgets-metrics-seen-changelog',
+        'users',
+        'forgets-candidates-lists-changelog',
+        'serengpt.candidates',
+      ]),
     );
     const others = leftOf(await checkForgotten(options(other)));
 
@@ -108,6 +130,7 @@ describeWithKafka('seral forget', { timeout: 300_000 }, () => {
     expect(leftOf(report)).toEqual({});
     expect(report.erased).toBe(true);
     expect(report.topologies.map(({ state, members }) => [state, members])).toEqual([
+      ['passed', 1],
       ['passed', 1],
       ['passed', 1],
       ['passed', 1],

@@ -12,20 +12,23 @@ import { encodeKey } from '../../src/log/keys.ts';
 import { partitionOf } from '../../src/log/murmur2.ts';
 import { embeddedSerdes } from '../../src/log/registry/embedded.ts';
 import type { Serdes } from '../../src/log/serde.ts';
+import type { RetrievedItems } from '../../src/serengpt/records.ts';
 import type { UserAttributes } from '../../src/shop/users.ts';
 import { silent } from '../../src/stream/logger.ts';
 import { Metrics } from '../../src/stream/metrics.ts';
 import { namesOf } from '../../src/stream/names.ts';
 import { Worker } from '../../src/stream/worker.ts';
+import { candidatesTopology } from '../../topologies/candidates.ts';
 import { labelsTopology } from '../../topologies/labels.ts';
 import { metricsTopology } from '../../topologies/metrics.ts';
 import { profilesTopology } from '../../topologies/profiles.ts';
 import { createTopics, produce, untilProcessed } from '../support/apart.ts';
+import { answerOf, itemOf } from '../nearline/candidates/given.ts';
 import { eventOf, sample } from '../support/sample.ts';
 
 const DAY = 86_400_000;
 const place = { app: 'forgets', suffix: '', partitions: 3 };
-const all = () => [labelsTopology(), metricsTopology(), profilesTopology()];
+const all = () => [labelsTopology(), metricsTopology(), profilesTopology(), candidatesTopology()];
 
 let folder: string;
 let log: EmbeddedLog;
@@ -103,6 +106,7 @@ describe('a household of real baskets', () => {
     const serde = await serdes.serde('behavior.events', 'BehaviorEvent');
     const items = await serdes.serde('catalog.items', 'CatalogItem');
     const rows = await serdes.serde<UserAttributes>('users', 'UserAttributes');
+    const retrieved = await serdes.serde<RetrievedItems>('serengpt.retrieved', 'RetrievedItems');
     await produce(log, [
       ...catalog.map((item) => ({ topic: 'catalog.items', key: encodeKey(item.item_id), value: items.encode(item) })),
       ...[user, other].map((id) => ({
@@ -114,6 +118,18 @@ describe('a household of real baskets', () => {
         topic: 'behavior.events',
         key: encodeKey(raw.user_id),
         value: serde.encode(eventOf(raw)),
+      })),
+      ...[user, other].map((id) => ({
+        topic: 'serengpt.retrieved',
+        key: encodeKey(id),
+        value: retrieved.encode(
+          answerOf({
+            user_id: id,
+            asked_at: events.at(-1)!.event_time,
+            valid_until: events.at(-1)!.event_time + 300 * DAY,
+            items: [itemOf({ item_id: catalog[0]!.item_id, category_id: 'a new one' })],
+          }),
+        ),
       })),
       // as the topology gives it
       ...[user, other].map((id) => ({
@@ -142,11 +158,16 @@ describe('a household of real baskets', () => {
       'metrics-seen',
       'metrics-days',
       'profiles-recent',
+      'candidates-today',
+      'candidates-past',
+      'candidates-lists',
+      'candidates-timers',
     ]) {
       expect(topics).toContain(`forgets-${part}-changelog`);
     }
     expect(topics).toContain('users');
     expect(topics).toContain('profile.short-term');
+    expect(topics).toContain('serengpt.candidates');
     expect(before).toMatchObject({ erased: false, request: null, erasedUntil: null });
     const keys = Object.entries(leftOf(before)).filter(([topic]) => !topic.includes('timers'));
     expect(keys.flatMap(([, left]) => left).filter((key) => key.startsWith(other))).toEqual([]);
@@ -155,11 +176,14 @@ describe('a household of real baskets', () => {
 
   it('is erased everywhere, but for the cut-offs', () => {
     expect(leftOf(report)).toEqual({});
-    expect(report).toMatchObject({ erased: true, missing: [], erasedUntil: report.request!.requestedAt });
+    // no worker was ever deployed here
+    const missing = ['profile-worker.dlq'];
+    expect(report).toMatchObject({ erased: true, missing, erasedUntil: report.request!.requestedAt });
     expect(report.topologies.map(({ topology, state }) => [topology, state])).toEqual([
       ['labels', 'passed'],
       ['metrics', 'passed'],
       ['profiles', 'passed'],
+      ['candidates', 'passed'],
     ]);
     const cutOffs = report.compacted
       .filter((row) => row.cutOffs.length > 0)
@@ -171,6 +195,8 @@ describe('a household of real baskets', () => {
       ['metrics', 'erased', 1],
       ['profiles', 'timers', 1],
       ['profiles', 'asking', 1],
+      ['candidates', 'timers', 1],
+      ['candidates', 'today', 1],
     ]);
     expect(report.compacted.flatMap(({ since }) => since)).toEqual([]);
     expect(sum(report, 'deleted')).toBeGreaterThan(10);
@@ -282,8 +308,9 @@ describe('a household of real baskets', () => {
       ['behind', 0],
       ['behind', 0],
       ['behind', 0],
+      ['behind', 0],
     ]);
-    expect(page(found)).toContain('not there yet: labels, metrics, profiles');
+    expect(page(found)).toContain('not there yet: labels, metrics, profiles, candidates');
     expect(page(found)).toContain('has not got there: it is not running');
   });
 });
@@ -301,7 +328,7 @@ describe('an application', () => {
     await createTopics(log, [labelsTopology()], place);
     const report = await forget(options('u'));
     expect(report).toMatchObject({ erased: true, request: { offset: 0 } });
-    expect(report.topologies.map(({ state }) => state)).toEqual(['never ran', 'never ran', 'never ran']);
+    expect(report.topologies.map(({ state }) => state)).toEqual(all().map(() => 'never ran'));
     expect(report.missing).toContain(namesOf('metrics', place).changelog('seen'));
     await serdes.close();
     await log.close();

@@ -108,7 +108,7 @@ describe('topics', () => {
     expect(out).toMatch(/create +behavior\.events +12/);
     out = '';
     expect(await main(['topics', 'apply'])).toBe(0);
-    expect(out).toContain('created 30, changed 0, left 0');
+    expect(out).toContain('created 50, changed 0, left 0');
     out = '';
     vi.stubEnv('SERAL_TOPICS_RETENTION_SOURCES', '1d');
     vi.stubEnv('SERAL_TOPICS_RETENTION_OUTPUTS', 'forever');

@@ -73,6 +73,8 @@ it('runs several topologies, answers probes, and ends when told', async () => {
     ['labels', 2],
     ['metrics', 2],
     ['profiles', 2],
+    ['regeneration', 2],
+    ['candidates', 2],
   ]);
   expect(topologies[0].tasks[0]).toMatchObject({ partition: 0, state: 'running', lag: 0, restore: null });
   expect(await get(`${url}/live`)).toMatchObject({ status: 200 });
@@ -110,6 +112,7 @@ it('names all topics that are missing, and what makes them', async () => {
   const { signal } = new AbortController();
   const topologies = buildTopologies([], config);
   await expect(runTopologies({ config, topologies, log, serdes, logger, stop: signal })).rejects.toThrow(
-    'catalog.items, erasure.requests, metrics.dlq: not there. Run `seral topics apply labels metrics profiles`',
+    'catalog.items, erasure.requests, metrics.dlq: not there. ' +
+      'Run `seral topics apply labels metrics profiles regeneration candidates`',
   );
 });

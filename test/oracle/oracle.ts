@@ -482,3 +482,59 @@ function compareArms(a: string | null, b: string | null): number {
   if (a === null || b === null) return a === b ? 0 : a === null ? -1 : 1;
   return compareBytes(a, b);
 }
+
+/** How a user stands after all of some events: what may be asked about an item that is yet to be shown. */
+export interface Standing {
+  /** -Infinity where there is no event */
+  newest: number;
+  /** as if the item were shown after everything else, in a request of its own; nulls are filled from the catalog */
+  novelty(item: RawItem): { category: boolean; brand: boolean; seller: boolean; categoryLastSeen: number | null };
+  /** validly shown on a day of the window, or since */
+  shown(itemId: string): boolean;
+  /** null: never */
+  boughtAt(itemId: string): number | null;
+}
+
+/**
+ * READING: the item would be shown at `askedAt`, or at the user's newest event where that is later; that day is then one
+ * with a visit.
+ */
+export function standing(
+  events: Iterable<RawEvent>,
+  userId: string,
+  askedAt: number,
+  options: OracleOptions = {},
+): Standing {
+  const { visitDays = 10, today = 'included', timeZone = 'UTC', catalog } = options;
+  const own: Event[] = [];
+  for (const raw of events) {
+    const event = raw.user_id === userId ? read(raw, timeZone, catalog) : null;
+    if (event) own.push(event);
+  }
+  const history = historyOf(own);
+  const newest = Math.max(-Infinity, ...history.events.map((event) => event.time));
+  const day = dayOf(Math.max(newest, askedAt), timeZone);
+  history.visitDays = [...new Set([...history.visitDays, day])].sort();
+  const window = windowOf(history, day, visitDays, today);
+  const first = window[0] ?? day;
+  return {
+    newest,
+    novelty: (raw) => {
+      const [item] = read(
+        { event_id: '-', event_type: 'exposure', event_time: 0, user_id: userId, items: [raw] },
+        timeZone,
+        catalog,
+      )!.items;
+      const shown = { ...item!, time: Infinity, day, requestId: null };
+      const { novelCategory, novelBrand, novelSeller, categoryLastSeen } = decide(history, shown, window);
+      return { category: novelCategory, brand: novelBrand, seller: novelSeller, categoryLastSeen };
+    },
+    shown: (itemId) => history.exposures.some((exposure) => exposure.itemId === itemId && exposure.day >= first),
+    boughtAt: (itemId) => {
+      const times = history.events
+        .filter((event) => event.type === 'purchase' && event.items.some((item) => item.itemId === itemId))
+        .map((event) => event.time);
+      return times.length === 0 ? null : Math.max(...times);
+    },
+  };
+}

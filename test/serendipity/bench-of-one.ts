@@ -72,6 +72,7 @@ export class BenchOfOne {
       streamTime: () => this.#streamTime,
       now: () => Infinity,
       count: (name, by = 1) => void this.counted.set(name, (this.counted.get(name) ?? 0) + by),
+      level: () => {},
     };
     this.#processor = this.#topology.processors[0].create(context);
   }

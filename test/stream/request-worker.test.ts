@@ -137,6 +137,20 @@ describe('a worker that answers requests', () => {
     expect(await metric('dead_letters_total')).toBe(4);
   });
 
+  it('says once in a while, and not each time, that requests fail for good', async () => {
+    await asking.topics(1);
+    await bench.write('questions', ask(0, 50));
+    const failing = async ({ n }: Question) => ({
+      answer: { n, twice: 0 },
+      failure: { code: 'MODEL_UNAVAILABLE', error: 'connection refused' },
+    });
+    const said: object[] = [];
+    const logger = { ...bench.logger, warn: (fields: object) => void said.push(fields) };
+    await asking.start({ handler: doubling(failing), logger });
+    await eventually(async () => expect((await positions(1)).committed).toEqual([50]));
+    expect(said).toMatchObject([{ code: 'MODEL_UNAVAILABLE', error: 'connection refused', since: 1 }]);
+  });
+
   it('stops where more than a share of the requests are broken, before it takes them all', async () => {
     await asking.topics(1);
     await bench.write('questions', ask(0, 100));

@@ -1,6 +1,6 @@
 /**
  * A model server on a script: what it answers is decided for each request by `script`, which is given what was asked. It
- * speaks OpenAI's chat completions as far as the worker uses them.
+ * speaks OpenAI's completions, and those of a chat, as far as the workers use them.
  */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -13,7 +13,9 @@ export interface Asked {
   /** the number of the request, from 1 */
   number: number;
   body: any;
-  /** all messages' contents, one after the other */
+  /** such as /v1/chat/completions */
+  path: string;
+  /** the prompt of a completion, or all messages' contents, one after the other */
   prompt: string;
   headers: IncomingMessage['headers'];
 }
@@ -21,6 +23,8 @@ export interface Asked {
 export type Act =
   /** an answer in good order; `finish` is its finish_reason */
   | { text: string; delayMs?: number; finish?: string; promptTokens?: number; completionTokens?: number }
+  /** several choices, each of so many tokens where logprobs are given: the same for each token */
+  | { texts: readonly string[]; delayMs?: number; finish?: string; logprobs?: readonly number[] }
   /** an error, after a delay */
   | { status: number; retryAfter?: string; body?: string; delayMs?: number }
   /** the response breaks off after so many bytes */
@@ -45,6 +49,7 @@ export class ModelServer {
   mostRunning = 0;
   script: Script;
   readonly #close: () => Promise<void>;
+  #closed: Promise<void> | null = null;
 
   private constructor(url: string, script: Script, close: () => Promise<void>) {
     this.url = url;
@@ -52,14 +57,15 @@ export class ModelServer {
     this.#close = close;
   }
 
-  static async start(script: Script = () => ({ text: 'NA' })): Promise<ModelServer> {
+  /** `at`: the port, where it is to be found again; 0: any free one. */
+  static async start(script: Script = () => ({ text: 'NA' }), at = 0): Promise<ModelServer> {
     const server = createServer((request, response) => {
       here.running++;
       here.mostRunning = Math.max(here.mostRunning, here.running);
       response.on('close', () => here.running--);
       void here.#answer(request, response).catch(() => response.destroy());
     });
-    server.listen(0, '127.0.0.1');
+    server.listen(at, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
     const here = new ModelServer(`http://127.0.0.1:${port}/v1`, script, async () => {
@@ -71,17 +77,19 @@ export class ModelServer {
   }
 
   close(): Promise<void> {
-    return this.#close();
+    return (this.#closed ??= this.#close());
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const body = JSON.parse(Buffer.concat(chunks).toString());
-    const prompt = body.messages.map((message: { content: string }) => message.content).join('\n');
-    const asked: Asked = { number: this.asked.length + 1, body, prompt, headers: request.headers };
+    const messages = (body.messages ?? [{ content: body.prompt }]) as { content: string }[];
+    const prompt = messages.map(({ content }) => content).join('\n');
+    const path = request.url ?? '';
+    const asked: Asked = { number: this.asked.length + 1, body, path, prompt, headers: request.headers };
     this.asked.push(asked);
-    await play(await this.script(asked), response);
+    await play(await this.script(asked), asked, response);
   }
 }
 
@@ -97,7 +105,30 @@ export const completion = (
     usage: { prompt_tokens: act.promptTokens ?? 100, completion_tokens: act.completionTokens ?? 10 },
   });
 
-async function play(act: Act, response: ServerResponse): Promise<void> {
+/** The envelope of several: two tokens each, and ten in the prompt. */
+export function choices(
+  texts: readonly string[],
+  chat: boolean,
+  { finish = 'stop', logprobs }: { finish?: string; logprobs?: readonly number[] } = {},
+): string {
+  return JSON.stringify({
+    object: chat ? 'chat.completion' : 'text_completion',
+    choices: texts.map((text, index) => ({
+      index,
+      ...(chat ? { message: { role: 'assistant', content: text } } : { text }),
+      logprobs:
+        logprobs === undefined
+          ? null
+          : chat
+            ? { content: [logprobs[index], logprobs[index]].map((logprob) => ({ logprob })) }
+            : { token_logprobs: [logprobs[index], logprobs[index]] },
+      finish_reason: finish,
+    })),
+    usage: { prompt_tokens: 10, completion_tokens: 2 * texts.length },
+  });
+}
+
+async function play(act: Act, asked: Asked, response: ServerResponse): Promise<void> {
   if ('silence' in act) return;
   if ('delayMs' in act && act.delayMs !== undefined) await new Promise((resolve) => setTimeout(resolve, act.delayMs));
   if ('status' in act) {
@@ -115,6 +146,8 @@ async function play(act: Act, response: ServerResponse): Promise<void> {
   } else if ('dripMs' in act) {
     const drip = setInterval(() => response.write(' '), act.dripMs);
     response.on('close', () => clearInterval(drip));
+  } else if ('texts' in act) {
+    response.end(choices(act.texts, asked.path.endsWith('/chat/completions'), act));
   } else {
     response.end(completion(act.text, act));
   }

@@ -11,6 +11,7 @@ interface ReplayLabelsOptions {
   output: string;
   catalog?: string;
   metrics?: string;
+  userDays?: string;
   refused?: string;
   visitDays?: number;
   today?: 'included' | 'excluded';
@@ -33,6 +34,10 @@ export function replayCommand(program: Command): void {
       'items, .ndjson or .ndjson.gz: fills categories, brands and sellers that events leave out',
     )
     .option('--metrics <file>', 'also write the metrics of each day and arm, as one JSON array')
+    .option(
+      '--user-days <file>',
+      'also write the counts of each user, day and arm, .ndjson, for `seral report --input`',
+    )
     .option('--refused <file>', 'also write the records that were refused, each with its code')
     .option('--visit-days <n>', 'N: days with visits that a window holds', visitDays)
     .addOption(
@@ -50,7 +55,7 @@ export function replayCommand(program: Command): void {
       if (options.input === '-' && options.catalog === '-')
         throw new UsageError('only one of --input and --catalog can be standard input');
       const { config } = await contextOf(command);
-      const { input, output, catalog = null, metrics = null, refused = null } = options;
+      const { input, output, catalog = null, metrics = null, userDays = null, refused = null } = options;
       const given = {
         visitDays: options.visitDays,
         today: options.today,
@@ -73,6 +78,7 @@ export function replayCommand(program: Command): void {
           output,
           catalog,
           metrics,
+          userDays,
           refused,
           rules,
           cacheBytes: options.cache ?? config.runtime.cache,

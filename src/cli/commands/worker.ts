@@ -1,5 +1,9 @@
 import type { Command } from 'commander';
+import type { Log } from '../../log/port.ts';
+import type { Serdes } from '../../log/serde.ts';
+import type { Config } from '../config.ts';
 import { contextOf } from '../context.ts';
+import type { Logger } from '../logging.ts';
 import { using } from '../options.ts';
 
 export function workerCommand(program: Command): void {
@@ -15,20 +19,54 @@ server that speaks OpenAI's chat completions, or without a model ("extractive").
 Serves /live, /ready and /metrics on http.host and http.port.`,
     )
     .action(async (_options: object, command: Command) => {
-      const { config, logger } = await contextOf(command);
-      const { openLog, openSerdes } = await import('../environment.ts');
       const { runProfileWorker } = await import('../profile-worker.ts');
-      const { stopSignal } = await import('../signals.ts');
-      process.on('uncaughtExceptionMonitor', (error) =>
-        logger.error({ error: error.message, stack: error.stack }, 'a bug'),
-      );
-      const { signal, release } = stopSignal();
-      try {
-        await using(await openLog(config, logger), async (log) =>
-          using(await openSerdes(config), (serdes) => runProfileWorker({ config, log, serdes, logger, stop: signal })),
-        );
-      } finally {
-        release();
-      }
+      await untilStopped(command, runProfileWorker);
     });
+  worker
+    .command('serengpt')
+    .description('sample titles until told to stop (SIGTERM, Ctrl-C); exit code 1 where it fails')
+    .addHelpText(
+      'after',
+      `
+Answers serengpt.regeneration-requests on serengpt.generations, as the section serengptWorker of the configuration says: by
+a small model in this process ("onnx"), or by any server that speaks OpenAI's completions, such as vLLM ("openai"). More
+processes share the work. Serves /live, /ready and /metrics on http.host and http.port.`,
+    )
+    .action(async (_options: object, command: Command) => {
+      const { runSerengptWorker } = await import('../serengpt-worker.ts');
+      await untilStopped(command, runSerengptWorker);
+    });
+  worker
+    .command('retrieval')
+    .description('find items for generated titles until told to stop (SIGTERM, Ctrl-C); exit code 1 where it fails')
+    .addHelpText(
+      'after',
+      `
+Answers serengpt.generations on serengpt.retrieved, as the section retrievalWorker of the configuration says: items of the
+catalog by keywords and by vectors, in this process or in OpenSearch, ranked by a small model that may be exchanged while
+it runs. More processes share the work. Serves /live, /ready and /metrics on http.host and http.port.`,
+    )
+    .action(async (_options: object, command: Command) => {
+      const { runRetrievalWorker } = await import('../retrieval-worker.ts');
+      await untilStopped(command, runRetrievalWorker);
+    });
+}
+
+type Run = (given: { config: Config; log: Log; serdes: Serdes; logger: Logger; stop: AbortSignal }) => Promise<void>;
+
+async function untilStopped(command: Command, run: Run): Promise<void> {
+  const { config, logger } = await contextOf(command);
+  const { openLog, openSerdes } = await import('../environment.ts');
+  const { stopSignal } = await import('../signals.ts');
+  process.on('uncaughtExceptionMonitor', (error) =>
+    logger.error({ error: error.message, stack: error.stack }, 'a bug'),
+  );
+  const { signal, release } = stopSignal();
+  try {
+    await using(await openLog(config, logger), async (log) =>
+      using(await openSerdes(config), (serdes) => run({ config, log, serdes, logger, stop: signal })),
+    );
+  } finally {
+    release();
+  }
 }

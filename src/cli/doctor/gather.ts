@@ -115,7 +115,11 @@ async function topicFacts(admin: LogAdmin, config: Config, topologies: readonly 
   const wanted = wantedTopics(topologies, config);
   const found = await admin.describe(wanted.map(({ topic }) => topic));
   const sources = new Set(
-    topologies.flatMap(({ name, sources }) => sources.map((one) => namesOf(name, { app: config.app }).source(one))),
+    topologies.flatMap(({ name, sources }) =>
+      sources
+        .filter(({ tombstone }) => tombstone === undefined)
+        .map((one) => namesOf(name, { app: config.app }).source(one)),
+    ),
   );
   return planTopics(wanted, found, rolesOf(topologies, config)).map((planned, i) => ({
     ...planned,

@@ -1,6 +1,7 @@
 /** What comes back from a server that speaks OpenAI's chat protocol, good or bad, read without believing any of it. */
 import { InferenceError } from '../../errors.ts';
-import type { ChatMessage, Generated } from '../generator.ts';
+import type { Generated } from '../generator.ts';
+import type { Sample, Sampled } from '../sampler.ts';
 
 /** Of what a server says of its refusal. */
 const SAID = 160;
@@ -21,23 +22,50 @@ export class AttemptFailed extends InferenceError {
 
 /** The answer in a response of status 200. Throws AttemptFailed where it is no such response. */
 export function generatedOf(body: string): Generated {
-  let response: unknown;
-  try {
-    response = JSON.parse(body);
-  } catch {
-    throw noSuchResponse('is no JSON');
-  }
+  const response = parsed(body);
   const choice = at(at(response, 'choices'), 0);
   const text = at(at(choice, 'message'), 'content');
   if (typeof text !== 'string') throw noSuchResponse('has no choices[0].message.content');
   const reason = at(choice, 'finish_reason');
+  return { text, ...usageOf(response), finishReason: typeof reason === 'string' ? reason : null };
+}
+
+/** All choices of such a response, of completions or of a chat, as many as there are. Throws AttemptFailed where there is none. */
+export function sampledOf(body: string): Sampled {
+  const response = parsed(body);
+  const choices = at(response, 'choices');
+  const samples = (Array.isArray(choices) ? choices : []).flatMap((choice): Sample[] => {
+    const text = at(choice, 'text') ?? at(at(choice, 'message'), 'content');
+    if (typeof text !== 'string') return [];
+    return [{ text, logprob: logprobOf(at(choice, 'logprobs')), finished: at(choice, 'finish_reason') !== 'length' }];
+  });
+  if (samples.length === 0) throw noSuchResponse('has no choice with a text');
+  return { samples, ...usageOf(response) };
+}
+
+function parsed(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    throw noSuchResponse('is no JSON');
+  }
+}
+
+const usageOf = (response: unknown): { promptTokens: number; completionTokens: number } => {
   const usage = at(response, 'usage');
   return {
-    text,
     promptTokens: tokens(at(usage, 'prompt_tokens')),
     completionTokens: tokens(at(usage, 'completion_tokens')),
-    finishReason: typeof reason === 'string' ? reason : null,
   };
+};
+
+/** The mean of the tokens': completions list them, a chat has them one by one. */
+function logprobOf(logprobs: unknown): number | null {
+  const content = at(logprobs, 'content');
+  const listed =
+    at(logprobs, 'token_logprobs') ?? (Array.isArray(content) ? content.map((one) => at(one, 'logprob')) : []);
+  const known = (Array.isArray(listed) ? listed : []).filter((one): one is number => Number.isFinite(one));
+  return known.length === 0 ? null : known.reduce((sum, one) => sum + one, 0) / known.length;
 }
 
 const noSuchResponse = (why: string) =>
@@ -57,11 +85,11 @@ export function refusalOf(
   retryAfter: string | null,
   body: string,
   secret: string | null,
-  messages: readonly ChatMessage[],
+  prompts: readonly string[],
 ): AttemptFailed {
   const retriable = status === 429 || status === 408 || status >= 500;
   const code = status === 429 ? 'MODEL_OVERLOADED' : retriable ? 'MODEL_UNAVAILABLE' : 'MODEL_REFUSED';
-  const said = saidIn(body, secret, messages);
+  const said = saidIn(body, secret, prompts);
   return new AttemptFailed(code, `the model server answered ${status}${said === '' ? '' : `: ${said}`}`, {
     retriable,
     status,
@@ -69,7 +97,7 @@ export function refusalOf(
   });
 }
 
-function saidIn(body: string, secret: string | null, messages: readonly ChatMessage[]): string {
+function saidIn(body: string, secret: string | null, prompts: readonly string[]): string {
   let said = body;
   try {
     const error = at(JSON.parse(body), 'error');
@@ -83,7 +111,7 @@ function saidIn(body: string, secret: string | null, messages: readonly ChatMess
     .slice(0, SAID)
     .trim();
   if (secret !== null && said.includes(secret)) return '';
-  return messages.some(({ content }) => shares(said, content)) ? '' : said;
+  return prompts.some((prompt) => shares(said, prompt)) ? '' : said;
 }
 
 function shares(text: string, other: string): boolean {

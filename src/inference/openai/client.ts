@@ -1,105 +1,26 @@
-/**
- * A `Generator` over any server that speaks OpenAI's chat completions: vLLM in production. Built on fetch, because a
- * stream needs the whole of the control: a time-out an attempt and one over all, second attempts within a budget that
- * all requests share, answers that are cut off at a size, and an AbortSignal that ends everything.
- *
- * An attempt that ends in 429, 5xx, a cut connection or a time-out may be made again, any other refusal not.
- */
-import { InferenceError } from '../../errors.ts';
+/** A `Generator` over any server that speaks OpenAI's chat completions: vLLM in production. */
 import type { Generated, GenerateRequest, Generator } from '../generator.ts';
-import { AttemptFailed, generatedOf, refusalOf } from './answers.ts';
-import { boundedText, prefixOf } from './bounded-body.ts';
+import { AttemptFailed, generatedOf } from './answers.ts';
+import { Endpoint, type EndpointOptions } from './endpoint.ts';
 import { StructuredOutput, type OutputMode } from './structured-output.ts';
-import { RetryBudget } from './retry-budget.ts';
 
-export interface OpenAiOptions {
-  /** up to and without /chat/completions, such as http://localhost:8000/v1 */
-  url: string;
-  model: string;
-  apiKey: string | null;
+export interface OpenAiOptions extends EndpointOptions {
   structuredOutput: OutputMode | 'auto';
-  /** ms for one request, all its attempts and pauses */
-  requestTimeoutMs: number;
-  /** ms for one attempt */
-  attemptTimeoutMs: number;
-  /** attempts of one request */
-  attempts: number;
-  /** second attempts of all requests, as a share of the requests */
-  retryShare: number;
-  /** bytes of one answer */
-  maxAnswerBytes: number;
-  /** before a second attempt, at most; doubles with each */
-  backoffMs?: number;
-  backoffMaxMs?: number;
-  /** told of each second attempt, with the code of what the last one failed of */
-  onRetry?: (code: string) => void;
-  random?: () => number;
-  elapsed?: () => number;
 }
-
-const BACKOFF_MS = 500;
-const BACKOFF_MAX_MS = 20_000;
-/** However few the requests, the retries that they may make together. */
-const RETRIES_A_SECOND = 1;
-const RETRIES_SAVED = 10;
-const REFUSAL_BYTES = 2048;
 
 export class OpenAiGenerator implements Generator {
   readonly name: string;
-  readonly #options: OpenAiOptions;
-  readonly #budget: RetryBudget;
+  readonly #endpoint: Endpoint;
   readonly #output: StructuredOutput;
-  readonly #random: () => number;
-  readonly #elapsed: () => number;
 
   constructor(options: OpenAiOptions) {
     this.name = options.model;
-    this.#options = options;
-    this.#random = options.random ?? Math.random;
-    this.#elapsed = options.elapsed ?? (() => performance.now());
-    this.#budget = new RetryBudget({
-      share: options.retryShare,
-      perSecond: RETRIES_A_SECOND,
-      most: RETRIES_SAVED,
-      elapsed: this.#elapsed,
-    });
-    this.#output = new StructuredOutput(options.structuredOutput, this.#elapsed);
+    this.#endpoint = new Endpoint(options);
+    this.#output = new StructuredOutput(options.structuredOutput, this.#endpoint.elapsed);
   }
 
-  async generate(request: GenerateRequest, signal: AbortSignal): Promise<Generated> {
-    const { attempts, requestTimeoutMs, attemptTimeoutMs, onRetry } = this.#options;
-    const deadline = this.#elapsed() + requestTimeoutMs;
-    this.#budget.earn();
-    for (let attempt = 1; ; attempt++) {
-      let failure: AttemptFailed;
-      try {
-        const ms = Math.min(attemptTimeoutMs, deadline - this.#elapsed());
-        return await within(ms, signal, (limited) => this.#inSomeFormat(request, limited));
-      } catch (error) {
-        if (!(error instanceof AttemptFailed) || !error.retriable || attempt >= attempts) throw error;
-        failure = error;
-      }
-      const asked = Math.max(failure.retryAfterMs, this.#backoff(attempt));
-      if (!(await this.#waits(asked, deadline, signal))) throw failure;
-      onRetry?.(failure.code);
-    }
-  }
-
-  /** Full jitter: those that failed together do not come back together. */
-  #backoff(attempt: number): number {
-    const { backoffMs = BACKOFF_MS, backoffMaxMs = BACKOFF_MAX_MS } = this.#options;
-    return this.#random() * Math.min(backoffMs * 2 ** (attempt - 1), backoffMaxMs);
-  }
-
-  /** Waits, then for the budget; false where the time is not enough. */
-  async #waits(ms: number, deadline: number, signal: AbortSignal): Promise<boolean> {
-    let wait = ms;
-    do {
-      if (this.#elapsed() + wait >= deadline) return false;
-      await pause(wait, signal);
-      wait = this.#budget.take();
-    } while (wait > 0);
-    return true;
+  generate(request: GenerateRequest, signal: AbortSignal): Promise<Generated> {
+    return this.#endpoint.request((limited) => this.#inSomeFormat(request, limited), signal);
   }
 
   /** The richest format that the server takes. */
@@ -115,85 +36,22 @@ export class OpenAiGenerator implements Generator {
         if (!(error instanceof AttemptFailed) || !StructuredOutput.mayBeRefused(error.status)) throw refusal ?? error;
         refusal ??= error;
         // a 500 is more often a server in trouble, which is not to be asked three times for each request
-        if (error.status! >= 500 && this.#budget.take() > 0) throw refusal;
+        if (error.status! >= 500 && this.#endpoint.budget.take() > 0) throw refusal;
       }
     }
     throw refusal!;
   }
 
   async #post(request: GenerateRequest, mode: OutputMode, signal: AbortSignal): Promise<Generated> {
-    const { url, model, apiKey, maxAnswerBytes } = this.#options;
     const { messages, temperature, maxTokens, seed, schema } = request;
-    try {
-      const response = await fetch(`${url}/chat/completions`, {
-        method: 'POST',
-        headers: {
-          'content-type': 'application/json',
-          ...(apiKey === null ? {} : { authorization: `Bearer ${apiKey}` }),
-        },
-        body: JSON.stringify({
-          model,
-          messages,
-          temperature,
-          max_tokens: maxTokens,
-          ...(seed === undefined ? {} : { seed }),
-          ...(schema === null ? {} : StructuredOutput.field(mode, schema)),
-        }),
-        // neither the prompt nor the key goes anywhere else
-        redirect: 'error',
-        signal,
-      });
-      if (response.status === 200) return generatedOf(await boundedText(response, maxAnswerBytes));
-      const body = await prefixOf(response, REFUSAL_BYTES);
-      throw refusalOf(response.status, response.headers.get('retry-after'), body, apiKey, messages);
-    } catch (error) {
-      if (signal.aborted) throw signal.reason;
-      if (error instanceof InferenceError) throw error;
-      throw new AttemptFailed('MODEL_UNAVAILABLE', `no answer from the model server: ${causeOf(error)}`, {
-        retriable: true,
-      });
-    }
-  }
-}
-
-/** What fetch and its streams throw says little; its cause has a code. */
-function causeOf(error: unknown): string {
-  const { cause, name } = error as { cause?: { code?: unknown; message?: unknown }; name?: string };
-  return String(cause?.code ?? cause?.message ?? name ?? 'unknown');
-}
-
-/** `use` within so many ms, and no longer than `signal` lets it. */
-async function within<T>(ms: number, signal: AbortSignal, use: (limited: AbortSignal) => Promise<T>): Promise<T> {
-  signal.throwIfAborted();
-  const controller = new AbortController();
-  const end = () => controller.abort(signal.reason);
-  const timer = setTimeout(
-    () =>
-      controller.abort(
-        new AttemptFailed('MODEL_TIMEOUT', `no whole answer within ${Math.round(ms)} ms`, { retriable: true }),
-      ),
-    Math.max(ms, 1),
-  );
-  signal.addEventListener('abort', end, { once: true });
-  try {
-    return await use(controller.signal);
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener('abort', end);
-  }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason as Error);
-    const end = () => {
-      clearTimeout(timer);
-      reject(signal.reason as Error);
+    const fields = {
+      messages,
+      temperature,
+      max_tokens: maxTokens,
+      ...(seed === undefined ? {} : { seed }),
+      ...(schema === null ? {} : StructuredOutput.field(mode, schema)),
     };
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', end);
-      resolve();
-    }, ms);
-    signal.addEventListener('abort', end, { once: true });
-  });
+    const prompts = messages.map(({ content }) => content);
+    return generatedOf(await this.#endpoint.post('/chat/completions', fields, prompts, signal));
+  }
 }

@@ -59,9 +59,14 @@ it('looks at an embedded log, and makes none', async () => {
   const whole = await findings(env);
   expect(codes(whole.all, 'error')).toEqual([]);
   const starts = whole.all.filter(({ code }) => code === 'NEVER_RAN').map(({ todo }) => todo);
-  expect(starts).toEqual(['seral run labels', 'seral run metrics', 'seral run profiles', 'seral worker profile']);
+  const topologies = ['labels', 'metrics', 'profiles', 'regeneration', 'candidates'];
+  const workers = ['profile', 'serengpt', 'retrieval'];
+  expect(starts).toEqual([
+    ...topologies.map((name) => `seral run ${name}`),
+    ...workers.map((name) => `seral worker ${name}`),
+  ]);
   const letters = whole.all.filter(({ code }) => code === 'DEAD_LETTERS').map(({ what }) => what.split(':')[0]);
-  expect(letters).toEqual(['labels.dlq', 'metrics.dlq', 'profiles.dlq', 'profile-worker.dlq']);
+  expect(letters).toEqual([...topologies, ...workers.map((name) => `${name}-worker`)].map((name) => `${name}.dlq`));
 });
 
 it('names a broker and a registry that are not there', async () => {

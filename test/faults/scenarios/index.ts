@@ -2,6 +2,7 @@ import type { Scenario } from '../scenario.ts';
 import { badInput } from './bad-input.ts';
 import { badPeers } from './bad-peers.ts';
 import { brokerBounce } from './broker-bounce.ts';
+import { channelKills } from './channel.ts';
 import { checksum } from './checksum.ts';
 import { churn } from './churn.ts';
 import { closeDuringRestore } from './close-during-restore.ts';
@@ -29,4 +30,5 @@ export const scenarios: readonly Scenario[] = [
   offsetsOutOfRange,
   badInput,
   badPeers,
+  channelKills,
 ];
