@@ -40,7 +40,7 @@ def serengpt(folder, work):
         f"ONNX with a cache of keys and values, {manifest['precision']} weights.",
         f"- **Data**: the shipped households' serendipitous clicks (Definition 1) before {manifest['cutOff']}, {training['train']:,} of them, "
         "each with the prompt of what was known before its request. Later clicks were seen by nothing here.",
-        f"- **Training**: {steps['language']} steps of language (prompts, and titles of the catalog that had been shown), then "
+        f"- **Training**: {steps['titles']} steps of titles alone (those of the catalog that had been shown, and those of the clicks), then "
         f"{steps['sft']} of SFT (Eq. 5: the title's tokens), seed {training['arguments']['seed']}. No alignment (CDI, IPO) yet.",
         f"- **Loss** a token of a title, at the end: {report[-1]['train_whole']} on prompts of the training, {report[-1]['held_out']} on held-out ones.",
     ]

@@ -112,7 +112,7 @@ def main():
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--vocabulary", type=int, default=2000)
     parser.add_argument("--dimensions", type=int, default=96)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--batch", type=int, default=384)
     parser.add_argument("--rate", type=float, default=4e-3)
     parser.add_argument("--temperature", type=float, default=0.07)

@@ -20,6 +20,7 @@ import { OnnxSampler } from '../src/inference/onnx/sampler.ts';
 import { randomOf } from '../src/inference/onnx/pick.ts';
 import { readLines } from '../src/log/ndjson.ts';
 import type { Example } from './examples.ts';
+import { Likelihood } from './likelihood.ts';
 import { Matching, Titles } from './matching.ts';
 import { interval, metricsOf, rankOf, type Interval } from './ranking.ts';
 
@@ -33,7 +34,9 @@ const { values: args } = parseArgs({
     model: { type: 'string', default: at('../models/serengpt-small') },
     embedder: { type: 'string', default: at('../models/embedder-small') },
     /** clicks of one household, at most: none is to be the whole result */
-    each: { type: 'string', default: '20' },
+    each: { type: 'string', default: '10' },
+    /** negatives drawn evenly from the catalog, or by how often they were bought */
+    negatives: { type: 'string', default: 'even' },
     tune: { type: 'boolean', default: false },
   },
 });
@@ -41,7 +44,7 @@ const NEGATIVES = 99;
 const SAMPLES = 30;
 const SEED = 7;
 const SHARPNESS = 12;
-const FLOOR = 5;
+const FLOOR = 2;
 /** distinct titles that a generated one brings, for the categories and their hit rate */
 const RETRIEVED = 10;
 const LAST_TITLES = 12;
@@ -85,18 +88,32 @@ const asked = [...Map.groupBy(examples.filter(wanted), ({ user_id }) => user_id)
       .map(({ one }) => one),
   );
 
+/** By purchases, of all households: what sells is no help then to tell the right one. */
+let total = 0;
+const upTo = items.map(({ purchases }) => (total += purchases));
+function drawn(chance: number): Item {
+  let [low, high] = [0, upTo.length - 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (upTo[middle]! > chance * total) high = middle;
+    else low = middle + 1;
+  }
+  return items[low]!;
+}
+
 function candidatesOf(example: Example, number: number): Item[] {
   const random = randomOf(SEED, number);
   const own = new Set(liked.get(example.user_id)!.map(({ item_id }) => item_id));
   const chosen = new Set<Item>();
   while (chosen.size < NEGATIVES) {
-    const item = items[Math.floor(random() * items.length)]!;
+    const item = args.negatives === 'bought' ? drawn(random()) : items[Math.floor(random() * items.length)]!;
     if (!own.has(item.item_id)) chosen.add(item);
   }
   return [itemOf.get(example.item_id)!, ...chosen];
 }
 
 const sampler = await OnnxSampler.fromFolder(args.model);
+const likelihood = await Likelihood.fromFolder(args.model);
 const embedder = await OnnxEmbedder.fromFolder(args.embedder, { remembered: 200_000 });
 const titles = new Titles(
   embedder,
@@ -110,21 +127,31 @@ const categoriesOf = new Map(
   ]),
 );
 
+const boughtOf = new Map<string, number>();
+for (const { item_id, title } of items) {
+  boughtOf.set(title, (boughtOf.get(title) ?? 0) + (boughtThere.get(item_id) ?? 0));
+}
+
 type Score = (item: Item) => number;
 interface Asked {
   example: Example;
   said: Float32Array[];
   own: Float32Array[];
+  /** by title: how likely it is, in the logarithm */
+  likely: ReadonlyMap<string, number>;
   random: () => number;
 }
 
 const matching = new Matching(titles, { sharpness: SHARPNESS, floor: FLOOR });
+/** An item's share of what its title is worth, in the logarithm. */
+const shareOf = (title: string, likely: ReadonlyMap<string, number>): number =>
+  likely.get(title)! - Math.log(titles.counts.get(title)!);
 /** Purchases and a score that say each its own: as chances multiply. */
 const and = (purchases: number, score: number): number => (purchases + 0.3) * score;
 const methods: Record<string, (asked: Asked) => Score> = args.tune
   ? Object.fromEntries(
-      [6, 9, 12, 16, 24].flatMap((sharpness) =>
-        [1, 5, 20].map((floor) => {
+      [6, 12, 24].flatMap((sharpness) =>
+        [2, 20].map((floor) => {
           const tried = new Matching(titles, { sharpness, floor });
           return [
             `${sharpness}/${floor}`,
@@ -145,6 +172,10 @@ const methods: Record<string, (asked: Asked) => Score> = args.tune
         (item) =>
           matching.score(item.title, own),
       purchases: () => (item) => boughtThere.get(item.item_id) ?? 0,
+      'purchases of the title':
+        () =>
+        ({ title }) =>
+          boughtOf.get(title)! / titles.counts.get(title)!,
       'purchases of all': () => (item) => item.purchases,
       SerenGPT:
         ({ said }) =>
@@ -154,6 +185,14 @@ const methods: Record<string, (asked: Asked) => Score> = args.tune
         ({ said }) =>
         (item) =>
           and(boughtThere.get(item.item_id) ?? 0, matching.score(item.title, said)),
+      likelihood:
+        ({ likely }) =>
+        ({ title }) =>
+          shareOf(title, likely),
+      'likelihood and purchases':
+        ({ likely }) =>
+        ({ item_id, title }) =>
+          and(boughtThere.get(item_id) ?? 0, Math.exp(shareOf(title, likely))),
     };
 const names = Object.keys(methods);
 const runs: Record<string, Record<string, Record<string, number>>> = Object.fromEntries(
@@ -181,13 +220,16 @@ for (const [number, example] of asked.entries()) {
   );
   const texts = samples.map(({ text }) => text.toLowerCase());
   const history = [...new Set(example.history.map((text) => text.toLowerCase()))];
+  const candidates = candidatesOf(example, number);
+  const distinct = [...new Set(candidates.map(({ title }) => title))];
+  const likely = args.tune ? [] : await likelihood.of(example.prompt, distinct);
   const one: Asked = {
     example,
     said: await titles.vectors(texts),
     own: await titles.vectors([...example.tags.map((tag) => tag.toLowerCase()), ...history.slice(-LAST_TITLES)]),
+    likely: new Map(distinct.map((title, i) => [title, likely[i]!])),
     random: randomOf(SEED + 1, number),
   };
-  const candidates = candidatesOf(example, number);
   const query = `q${number}`;
   qrels[query] = { [example.item_id]: 1 };
   for (const name of names) {
@@ -240,6 +282,7 @@ const result: Record<string, unknown> = {
   seed: SEED,
   sharpness: SHARPNESS,
   floor: FLOOR,
+  negatives: args.negatives,
 };
 for (const [group, holds] of Object.entries(groups)) {
   const of = <T extends { user: string }>(all: readonly T[]): T[] => all.filter(({ user }) => holds(user));

@@ -12,19 +12,23 @@ export interface MatchingOptions {
   floor: number;
 }
 
-/** Vectors of length 1. */
+/** Texts as vectors of length 1, and the catalog's titles among them. */
 export class Titles {
   readonly #embedder: Embedder;
   readonly #vectors = new Map<string, Float32Array>();
+  readonly #nearest = new Map<string, string[]>();
   /** items by title */
   readonly counts: ReadonlyMap<string, number>;
-  readonly #cosines = new Map<string, Float32Array>();
+  readonly #all: readonly string[];
+  /** of all titles, one after the other */
+  #matrix: Float32Array | null = null;
 
   constructor(embedder: Embedder, titles: readonly string[]) {
     this.#embedder = embedder;
     const counts = new Map<string, number>();
     for (const title of titles) counts.set(title, (counts.get(title) ?? 0) + 1);
     this.counts = counts;
+    this.#all = [...counts.keys()];
   }
 
   async vectors(texts: readonly string[]): Promise<Float32Array[]> {
@@ -38,25 +42,38 @@ export class Titles {
     return this.#vectors.get(text)!;
   }
 
-  /** To each distinct title of the catalog, whose vectors are made already. */
+  /** To each distinct title of the catalog; their vectors and the text's were made before. */
   cosines(text: string): Float32Array {
-    let all = this.#cosines.get(text);
-    if (all === undefined) {
-      const vector = this.vector(text);
-      all = Float32Array.from(this.counts.keys(), (title) => dot(vector, this.vector(title)));
-      this.#cosines.set(text, all);
+    const vector = this.vector(text);
+    const width = vector.length;
+    if (this.#matrix === null) {
+      this.#matrix = new Float32Array(this.#all.length * width);
+      this.#all.forEach((title, i) => this.#matrix!.set(this.vector(title), i * width));
     }
-    return all;
+    const matrix = this.#matrix;
+    const cosines = new Float32Array(this.#all.length);
+    for (let row = 0, at = 0; row < cosines.length; row++) {
+      let total = 0;
+      for (let i = 0; i < width; i++) total += matrix[at++]! * vector[i]!;
+      cosines[row] = total;
+    }
+    return cosines;
   }
 
   /** The catalog's titles that are nearest, best first. */
-  nearest(text: string, count: number): string[] {
-    const titles = [...this.counts.keys()];
-    const near = this.cosines(text);
-    return [...near.keys()]
-      .sort((a, b) => near[b]! - near[a]! || a - b)
-      .slice(0, count)
-      .map((i) => titles[i]!);
+  nearest(text: string, count: number): readonly string[] {
+    let found = this.#nearest.get(text);
+    if (found === undefined) {
+      const near = this.cosines(text);
+      const least = Float32Array.from(near).sort()[Math.max(0, near.length - count)]!;
+      found = [...near.keys()]
+        .filter((i) => near[i]! >= least)
+        .sort((a, b) => near[b]! - near[a]! || a - b)
+        .slice(0, count)
+        .map((i) => this.#all[i]!);
+      this.#nearest.set(text, found);
+    }
+    return found;
   }
 }
 

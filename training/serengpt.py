@@ -1,7 +1,8 @@
 """
 SerenGPT, small: a Qwen2-architecture model from scratch, with a tokenizer of its own.
 
-  1. language: the texts of the training time, prompts and catalog titles (every token counts)
+  1. titles: those of the clicks, each behind a few words of its prompt, and those of the catalog behind an empty one. Short
+     rows are cheap, and most of what there is to know is what a title looks like and how often it is clicked
   2. SFT (paper, Eq. 5): the clicked title given the prompt (the title's tokens alone count)
 
 The alignment stage (paper, 4.4: IPO on preference pairs, with SFT as its regulariser) starts from what is written here:
@@ -32,9 +33,9 @@ def hidden(model, batch):
 def loss_of(model, batch, prompt_weight):
     state = hidden(model, batch)
     cross = torch.nn.functional.cross_entropy
-    loss = title = cross(model.lm_head(state[batch.reads]), batch.targets)
+    loss = title = cross(model.lm_head(state[batch.reads]).float(), batch.targets)
     if prompt_weight > 0:
-        loss = loss + prompt_weight * cross(model.lm_head(state[batch.prompt_reads]), batch.prompt_targets)
+        loss = loss + prompt_weight * cross(model.lm_head(state[batch.prompt_reads]).float(), batch.prompt_targets)
     return loss, title
 
 
@@ -93,10 +94,12 @@ def main():
     parser.add_argument("--context", type=int, default=320, help="tokens of a prompt")
     parser.add_argument("--hidden", type=int, default=192)
     parser.add_argument("--layers", type=int, default=3)
-    parser.add_argument("--language-epochs", type=int, default=1)
+    parser.add_argument("--title-epochs", type=int, default=8)
+    parser.add_argument("--title-keep", type=float, default=0.1, help="share of a prompt's parts in that stage")
     parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--keep", type=float, default=0.7, help="share of a prompt's parts that an epoch sees")
+    parser.add_argument("--prompt-weight", type=float, default=0.1, help="of the prompt's own tokens beside the title's")
     parser.add_argument("--tokens", type=int, default=2400, help="of a batch")
     parser.add_argument("--bf16", action="store_true", help="matrix products in bfloat16: half the time where the processor has it")
     parser.add_argument("--validate-from", default=None, help="a day: train before it alone, and evaluate on what follows in training")
@@ -127,6 +130,7 @@ def main():
             num_key_value_heads=max(1, args.hidden // 96),
             max_position_embeddings=512,
             tie_word_embeddings=True,
+            initializer_range=0.05,
             bos_token_id=coder.begin,
             eos_token_id=coder.end,
             pad_token_id=coder.pad,
@@ -139,8 +143,8 @@ def main():
     }), flush=True)
 
     asked = grouped(test)
-    test_pieces = batches(rng.sample(asked, min(len(asked), 300)), coder, rng, args.tokens, 12)
-    sample = batches(rng.sample(groups, min(len(groups), 300)), coder, rng, args.tokens, 12)
+    test_pieces = batches(rng.sample(asked, min(len(asked), 150)), coder, rng, args.tokens, 12)
+    sample = batches(rng.sample(groups, min(len(groups), 100)), coder, rng, args.tokens, 12)
     evaluate = lambda: {
         "train_whole": round(held_out(model, sample, coder.pad), 4),
         "held_out": round(held_out(model, test_pieces, coder.pad), 4),
@@ -160,11 +164,14 @@ def main():
             json.dump(written, file, indent=2)
 
     # titles alone stand behind an empty prompt, which a user without any past has too
-    titles = [("next:", catalog[at : at + 12]) for at in range(0, len(catalog), 12)]
-    language = [batches(groups + titles, coder, rng, args.tokens, 12, args.keep) for _ in range(args.language_epochs)]
-    stage("language", model, language, args.rate, 1.0, coder.pad, args.bf16, report, evaluate, keep)
+    passes = []
+    for _ in range(args.title_epochs):
+        mixed = rng.sample(catalog, len(catalog))
+        empty = [("next:", mixed[at : at + 12]) for at in range(0, len(mixed), 12)]
+        passes.append(batches(groups + empty, coder, rng, args.tokens, 12, args.title_keep))
+    stage("titles", model, passes, args.rate, 0.0, coder.pad, args.bf16, report, evaluate, keep)
     sft = [batches(groups, coder, rng, args.tokens, 12, args.keep) for _ in range(args.epochs)]
-    stage("sft", model, sft, args.rate * 0.75, 0.0, coder.pad, args.bf16, report, evaluate, keep)
+    stage("sft", model, sft, args.rate * 0.5, args.prompt_weight, coder.pad, args.bf16, report, evaluate, keep)
 
 if __name__ == "__main__":
     main()

@@ -24,6 +24,18 @@ export interface HostOptions {
 const THREADS = 1;
 const QUEUE = 64;
 
+/** ms that the end of the process waits for a step of a model */
+const LAST_STEP = 5000;
+
+/**
+ * A process that ends while a thread is within the engine is aborted by it (exit code 134, whatever it was to be): the end
+ * waits until each has come out.
+ */
+const open = new Set<OnnxHost>();
+function atExit(): void {
+  for (const host of open) host.stopNow();
+}
+
 interface Waiting {
   job: Job;
   stop: Int32Array;
@@ -38,6 +50,7 @@ export class OnnxHost {
   #outputs: readonly Port[] = [];
   /** null: none, or one that died */
   #worker: Worker | null = null;
+  #busy = new Int32Array(new SharedArrayBuffer(4));
   #running: Waiting | null = null;
   #starting: Promise<void> | null = null;
   #closed = false;
@@ -49,7 +62,14 @@ export class OnnxHost {
   /** Throws InferenceError: BAD_MODEL where the file is none, NO_ENGINE where onnxruntime cannot run here. */
   static async open(options: HostOptions): Promise<OnnxHost> {
     const host = new OnnxHost(options);
-    await host.#start();
+    if (open.size === 0) process.on('exit', atExit);
+    open.add(host);
+    try {
+      await host.#start();
+    } catch (error) {
+      host.#forget();
+      throw error;
+    }
     return host;
   }
 
@@ -107,10 +127,23 @@ export class OnnxHost {
     }
     await this.#starting?.catch(() => {});
     const worker = this.#worker;
-    if (worker === null) return;
-    const gone = once(worker, 'exit');
-    this.#tell(worker, { kind: 'close' });
-    await gone;
+    if (worker !== null) {
+      const gone = once(worker, 'exit');
+      this.#tell(worker, { kind: 'close' });
+      await gone;
+    }
+    this.#forget();
+  }
+
+  /** For the end of the process, where nothing can be awaited: stops what runs, and returns when it has. */
+  stopNow(): void {
+    if (this.#running !== null) Atomics.store(this.#running.stop, 0, 1);
+    Atomics.wait(this.#busy, 0, 1, LAST_STEP);
+  }
+
+  #forget(): void {
+    open.delete(this);
+    if (open.size === 0) process.off('exit', atExit);
   }
 
   #next(): void {
@@ -122,6 +155,7 @@ export class OnnxHost {
     const waiting = this.#line.shift();
     if (waiting === undefined) return;
     this.#running = waiting;
+    Atomics.store(this.#busy, 0, 1);
     this.#tell(this.#worker, { kind: 'job', job: waiting.job, stop: waiting.stop });
   }
 
@@ -138,7 +172,9 @@ export class OnnxHost {
 
   async #start(): Promise<void> {
     const { model, threads = THREADS } = this.#options;
-    const data: ThreadData = { model, threads };
+    this.#busy = new Int32Array(new SharedArrayBuffer(4));
+    Atomics.store(this.#busy, 0, 1);
+    const data: ThreadData = { model, threads, busy: this.#busy };
     const worker = new Worker(new URL('./thread.ts', import.meta.url), { workerData: data });
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     let refused: InferenceError | null = null;

@@ -44,6 +44,8 @@ export interface ThreadData {
   model: string;
   /** that one run may use */
   threads: number;
+  /** one number, 1 while the thread may be within the engine */
+  busy: Int32Array;
 }
 
 export type ToThread =

@@ -7,9 +7,14 @@ import { decode } from './decode.ts';
 import type { FromThread, Job, Port, RunJob, RunResult, ThreadData, ToThread } from './jobs.ts';
 
 const port = parentPort!;
-const { model, threads } = workerData as ThreadData;
+const { model, threads, busy } = workerData as ThreadData;
 
-const say = (message: FromThread, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
+/** The last of whatever was asked: the engine has nothing to do from here on. */
+const say = (message: FromThread, transfer: ArrayBuffer[] = []): void => {
+  Atomics.store(busy, 0, 0);
+  Atomics.notify(busy, 0);
+  port.postMessage(message, transfer);
+};
 
 const ort = await import('onnxruntime-node').catch((error: unknown) => {
   say({ kind: 'refused', what: 'engine', message: messageOf(error) });

@@ -1,9 +1,11 @@
+import { spawnSync } from 'node:child_process';
 import { writeFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { OnnxHost } from '../../../src/inference/onnx/host.ts';
 import type { RunJob } from '../../../src/inference/onnx/jobs.ts';
+import { modelOf } from '../../support/shipped-model.ts';
 import { linearModel } from '../../support/onnx-model.ts';
 
 let folder: string;
@@ -85,6 +87,20 @@ describe('the host of a model', () => {
     expect(threads()).toBe(before);
     await expect(host.run(job(1))).rejects.toMatchObject({ code: 'MODEL_CLOSED' });
     await host.close();
+  });
+
+  it('lets a process end with its own exit code while a model runs', async () => {
+    const source = (file: string): string => join(import.meta.dirname, '../../../src/inference/onnx', file);
+    const script = `
+      import { OnnxSampler } from '${source('sampler.ts')}';
+      const sampler = await OnnxSampler.fromFolder('${modelOf('serengpt-small').folder}');
+      const request = { system: null, prompt: 'next:', samples: 200, temperature: 2, repetitionPenalty: 1, maxTokens: 200, seed: 1 };
+      sampler.sample(request, new AbortController().signal).catch(() => {});
+      setTimeout(() => process.exit(3), 20);`;
+    const file = join(folder, 'ends.ts');
+    await writeFile(file, script);
+    const { status, stderr } = spawnSync(process.execPath, [file], { env: {} });
+    expect([status, stderr.toString()]).toEqual([3, '']);
   });
 
   it('refuses a file that is no model, and leaves no thread', async () => {
