@@ -7,7 +7,7 @@
  * purchases before the cut-off, of the households that the model was trained on and of all; and the user's own tags and
  * last titles matched in place of the samples, which is retrieval without a model.
  *
- * Writes qrels.json and run-<method>.json, which check_metrics.py reads with pytrec_eval, and result.json.
+ * Writes qrels.json, users.json and run-<method>.json, which check_metrics.py reads with pytrec_eval, and result.json.
  * `--tune` tries ways of matching on clicks before the cut-off, of households that were not trained on.
  */
 import { createHash } from 'node:crypto';
@@ -323,6 +323,7 @@ if (!args.tune) {
     writeFile(join(args.out, name), `${JSON.stringify(value, null, 1)}\n`);
   await write('result.json', result);
   await write('qrels.json', qrels);
+  await write('users.json', Object.fromEntries(asked.map(({ user_id }, number) => [`q${number}`, user_id])));
   for (const name of names) await write(`run-${name.replaceAll(' ', '-')}.json`, runs[name]);
 }
 process.stdout.write(`\n${asked.length} prompts in ${seconds.toFixed(0)} s\n`);
