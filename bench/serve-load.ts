@@ -34,6 +34,23 @@ export const getOf = (user: string): Asked => ({
   headers: HEADERS,
 });
 
+/** Users by Zipf's law: rank r comes in proportion to 1 / r^s. */
+export function zipfUser(random: () => number, users: number, s: number): () => string {
+  const cumulative = new Float64Array(users);
+  for (let i = 0, sum = 0; i < users; i++) cumulative[i] = sum += 1 / (i + 1) ** s;
+  return () => {
+    const at = random() * cumulative[users - 1]!;
+    let [low, high] = [0, users - 1];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (cumulative[middle]! < at) low = middle + 1;
+      else high = middle;
+    }
+    // neighbours in rank are no neighbours on the disk
+    return nameOf((low * 7919) % users);
+  };
+}
+
 export type Kind = 'get' | 'fuse';
 
 /** Of a row that asks for each of its users in turn. */

@@ -13,10 +13,10 @@
  * what all others took of the machine meanwhile, in per cent of one core: with --wait-s each run waits
  * for a second in which they took less than --quiet-below of one core.
  */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { fork, spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { Agent, request } from 'node:http';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -36,7 +36,18 @@ import { compileOptions } from '../src/stream/options.ts';
 import { StateDb } from '../src/stream/state-db.ts';
 import { cannon } from './cannon.ts';
 import { NODE_FLAGS } from './node-flags.ts';
-import { ARMS, codecOfCandidates, getOf, nameOf, ServeLoad, TOKEN, type Asked } from './serve-load.ts';
+import {
+  ARMS,
+  codecOfCandidates,
+  getOf,
+  nameOf,
+  ServeLoad,
+  TOKEN,
+  zipfUser,
+  type Asked,
+  type Kind,
+} from './serve-load.ts';
+import type { RateOptions, RateResult } from './serve-rate.ts';
 import { median, medians, percentile } from './stats.ts';
 import { randomOf } from './world.ts';
 
@@ -69,21 +80,7 @@ const codec = await codecOfCandidates();
 const random = randomOf('serve');
 const load = new ServeLoad(random, candidates);
 
-/** Users by Zipf's law: rank r comes in proportion to 1 / r^s. */
-const cumulative = new Float64Array(users);
-for (let i = 0, sum = 0; i < users; i++) cumulative[i] = sum += 1 / (i + 1) ** Number(values.zipf);
-function anyUser(): string {
-  const at = random() * cumulative[users - 1]!;
-  let [low, high] = [0, users - 1];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (cumulative[middle]! < at) low = middle + 1;
-    else high = middle;
-  }
-  // neighbours in rank are no neighbours on the disk
-  return nameOf((low * 7919) % users);
-}
-
+const anyUser = zipfUser(random, users, Number(values.zipf));
 const GET = (): Asked => getOf(anyUser());
 const FUSE = (): Asked => load.fuseOf(anyUser());
 
@@ -115,6 +112,7 @@ async function makeTopics(path: string): Promise<void> {
   await log.close();
 }
 
+let runNumber = 0;
 const port = 18_000 + (process.pid % 1000);
 const pinned = spawnSync('taskset', ['-V']).status === 0 && cpus().length > 1;
 const onCore = (core: number): string[] => (pinned ? ['taskset', '-c', String(core)] : []);
@@ -155,22 +153,6 @@ async function stopServer(server: ChildProcess): Promise<void> {
   const ended = new Promise((resolve) => server.once('exit', resolve));
   server.kill('SIGTERM');
   await ended;
-}
-
-const agent = new Agent({ keepAlive: true, maxSockets: 64 });
-/** answers without candidates, though there are some: the disk was too slow */
-let pending = 0;
-function ask({ body, ...options }: Asked): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const asking = request({ ...options, host: '127.0.0.1', port, agent }, (response) => {
-      if (response.statusCode === 202) pending++;
-      else if (response.statusCode !== 200) reject(new Error(`${options.path}: ${response.statusCode}`));
-      response.resume();
-      response.on('end', resolve);
-    });
-    asking.on('error', reject);
-    asking.end(body);
-  });
 }
 
 /** CPU seconds that all cores were busy, whoever used them. */
@@ -218,44 +200,33 @@ interface Latencies {
   'others %': number;
 }
 
-async function atRate(server: ChildProcess, of: () => Asked): Promise<Latencies> {
-  const found: number[] = [];
-  const underWay = new Set<Promise<void>>();
-  const start = performance.now() + 100;
-  const counted = start + WARM_UP_S * 1000;
-  const end = counted + seconds * 1000;
-  let failure: unknown = null;
-  pending = 0;
-  let cpu = 0;
-  let begin = beginning(server);
-  let due = start;
-  while (due < end && failure === null) {
-    const now = performance.now();
-    if (cpu === 0 && now >= counted) [cpu, begin] = [cpuOf(server), beginning(server)];
-    for (; due <= now; due += (-Math.log(1 - random()) * 1000) / rate) {
-      const since = due;
-      const answered = ask(of())
-        .then(() => {
-          if (since >= counted) found.push(performance.now() - since);
-        })
-        .catch((error: unknown) => (failure = error))
-        .finally(() => underWay.delete(answered)) as Promise<void>;
-      underWay.add(answered);
-    }
-    await sleep(1);
-  }
+/** Asked by a process of its own, at times that do not wait for answers. */
+async function atRate(server: ChildProcess, kind: Kind): Promise<Latencies> {
+  const options: RateOptions = {
+    ...{ port, kind, users, candidates, rate, seconds },
+    zipf: Number(values.zipf),
+    warmUp: WARM_UP_S,
+    seed: `rate-${runNumber}`,
+  };
+  const asking = fork(join(import.meta.dirname, 'serve-rate.ts'), [JSON.stringify(options)], {
+    execArgv: ['--disable-warning=ExperimentalWarning'],
+  });
+  if (pinned) spawnSync('taskset', ['-cp', '0', String(asking.pid)]);
+  await once(asking, 'message');
+  const cpu = cpuOf(server);
+  const own = cpuOf(asking);
+  const begin = beginning(server);
+  const [found] = (await once(asking, 'message')) as [RateResult];
   const used = cpuOf(server) - cpu;
-  const others = othersSince(begin, server);
-  await Promise.all(underWay);
-  if (failure !== null) throw failure as Error;
+  const others = othersSince(begin, server) - ((cpuOf(asking) - own) / seconds) * 100;
   return {
-    'req/s': Math.round(found.length / seconds),
-    'p50 ms': percentile(found, 0.5),
-    'p99 ms': percentile(found, 0.99),
-    'p99.9 ms': percentile(found, 0.999),
-    'max ms': percentile(found, 1),
+    'req/s': Math.round(found.perSecond),
+    'p50 ms': found.p50,
+    'p99 ms': found.p99,
+    'p99.9 ms': found.p999,
+    'max ms': found.max,
     'core %': (used / seconds) * 100,
-    pending,
+    pending: found.pending,
     'others %': others,
   };
 }
@@ -382,8 +353,8 @@ const shown = (value: number) => (value >= 100 ? value.toFixed(0) : value.toFixe
 try {
   say(`${cpus()[0]!.model}, ${cpus().length} cores, load ${loadavg()[0]!.toFixed(2)} before; Node ${process.version}`);
   const measures: [string, (server: ChildProcess) => Promise<Latencies>][] = [
-    [`get`, (server) => atRate(server, GET)],
-    [`fuse`, (server) => atRate(server, FUSE)],
+    [`get`, (server) => atRate(server, 'get')],
+    [`fuse`, (server) => atRate(server, 'fuse')],
     ['top-get', (server) => atTop(server, GET)],
     ['top-fuse', (server) => atTop(server, FUSE)],
   ];
@@ -398,7 +369,7 @@ try {
     const found = new Map<string, Latencies[]>(wanted.map(([name]) => [name, []]));
     const server = await startServer();
     try {
-      for (let run = 0; run < runs; run++) {
+      for (runNumber = 0; runNumber < runs; runNumber++) {
         for (const [name, measure] of wanted) {
           await quiet();
           const figures = await measure(server);
@@ -427,13 +398,12 @@ try {
   if (only.includes('memory')) say(`memory for each byte on the disk: ${(await memoryPerByte()).toFixed(1)}`);
   if (only.includes('intake')) {
     const rates: number[] = [];
-    for (let run = 0; run < runs; run++) {
+    for (runNumber = 0; runNumber < runs; runNumber++) {
       rates.push(await intake());
       for (const name of ['intake-log', 'intake-cache']) await rm(join(folder, name), { recursive: true });
     }
     say(`intake: ${median(rates).toFixed(0)} lists a second`);
   }
 } finally {
-  agent.destroy();
   await rm(folder, { recursive: true });
 }

@@ -216,7 +216,7 @@ function judged(
   return { entry: null, status: triggers.ask(user, arm) };
 }
 
-const ageOf = ({ user }: Entry, now: number): number => Math.max(0, Math.round(now - user.asked_at));
+const ageOf = ({ askedAt }: Entry, now: number): number => Math.max(0, Math.round(now - askedAt));
 
 function sendCandidates(
   reply: FastifyReply,
@@ -239,7 +239,8 @@ function fused(
   { entry, status }: Judged,
   { metrics, now }: ApiOptions,
 ): object {
-  const candidates = entry?.user.candidates ?? [];
+  const list = entry === null ? null : entry.user;
+  const candidates = list?.candidates ?? [];
   const rows = fuse<PersonalisedItem, Candidate>(personalised, candidates, rule, size);
   const inserted = rows.reduce((count, { source }) => count + (source === 'serendipity' ? 1 : 0), 0);
   metrics.fused(arm, status, rows.length - inserted, inserted);
@@ -253,9 +254,9 @@ function fused(
       available: candidates.length,
       inserted,
       ...(entry !== null && {
-        request_id: entry.user.request_id,
-        asked_at: entry.user.asked_at,
-        expires_at: entry.user.expires_at,
+        request_id: list!.request_id,
+        asked_at: entry.askedAt,
+        expires_at: entry.expiresAt,
         age_ms: ageOf(entry, now()),
       }),
     },

@@ -92,7 +92,7 @@ export class CandidateCache {
     const entry = this.#hot.get(user);
     if (entry !== undefined) {
       metrics.read('memory');
-      if (entry.user.expires_at > now()) return { entry };
+      if (entry.expiresAt > now()) return { entry };
       this.#hot.delete(user);
       return EXPIRED;
     }

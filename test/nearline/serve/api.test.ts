@@ -59,9 +59,9 @@ beforeEach(() => {
   open = [];
   answer = 'triggered';
   users = new Map<string, Lookup | Promise<Lookup>>([
-    ['ada', { entry: new Entry(listOf('ada'), 100) }],
-    ['slow', Promise.resolve<Lookup>({ entry: new Entry(listOf('slow'), 100) })],
-    ['empty', { entry: new Entry(listOf('empty', { candidates: [] }), 100) }],
+    ['ada', { entry: new Entry(Buffer.alloc(100), () => listOf('ada')) }],
+    ['slow', Promise.resolve<Lookup>({ entry: new Entry(Buffer.alloc(100), () => listOf('slow')) })],
+    ['empty', { entry: new Entry(Buffer.alloc(100), () => listOf('empty', { candidates: [] })) }],
     ['old', { entry: null, why: 'expired' }],
     ['soon', { entry: null, why: 'loading' }],
     ['broken', { entry: null, why: 'unavailable' }],
@@ -325,7 +325,9 @@ describe('who may ask', () => {
 });
 
 it('says nothing of users in logs and metrics, and sends sane headers', async () => {
-  users.set('secret-user', { entry: new Entry({ ...listOf('x'), candidates: null as never }, 1) });
+  users.set('secret-user', {
+    entry: new Entry(Buffer.alloc(1), () => ({ ...listOf('x'), candidates: null as never })),
+  });
   const server = await make();
   const failed = await post(server, { user_id: 'secret-user', size: 2, candidates: personalised(1) });
   expect(failed.statusCode).toBe(200);
@@ -446,7 +448,7 @@ describe('whatever is sent', () => {
 });
 
 it('keeps nothing of a list but what the answer shows', async () => {
-  const entry = new Entry(listOf('ada', { candidates: [candidate('"quoted" \u2028')] }), 10);
+  const entry = new Entry(Buffer.alloc(100), () => listOf('ada', { candidates: [candidate('"quoted" \u2028')] }));
   expect(JSON.parse(String(entry.json(5)))).toMatchObject({ status: 'ready', age_ms: 5, user_id: 'ada' });
   expect(String(entry.json(5))).not.toContain('left_out');
 });
