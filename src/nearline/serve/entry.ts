@@ -9,8 +9,8 @@ import type { UserCandidates } from '../records.ts';
 
 /** milliseconds since the epoch, a double, before the Avro */
 const HEADER = 8;
-/** What a row and its JSON take in memory for each byte of the row, about: `bench/serve.ts` measures it. */
-const MEMORY_PER_BYTE = 4;
+/** What a row and its decoded list take in memory for each byte of the row, about: `bench/serve.ts` measures it. */
+const MEMORY_PER_BYTE = 6;
 
 export class Entry {
   /** in memory, estimated */
