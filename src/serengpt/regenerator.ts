@@ -280,12 +280,14 @@ export class Regenerator implements Processor<Incoming> {
    */
   #outdated(user: string, asking: Asking): boolean {
     const { reason, place } = asking.pending!;
-    if (asking.visitAt !== 0) {
+    // a round that nobody would be asked in takes no number
+    if (asking.visitAt !== 0 && !this.#isOver(asking.visitAt)) {
       this.#begin(asking, asking.visitAt, reason);
       asking.pending!.place = place;
     }
     if (!this.#isOver(asking.pending!.askedAt)) return false;
     asking.pending = null;
+    asking.visitAt = 0;
     this.#asking.put(user, asking);
     this.#notAsked('outdated');
     return true;

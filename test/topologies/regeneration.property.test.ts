@@ -233,7 +233,21 @@ describe('whatever happens in whichever order', () => {
         }
         for (const { pending } of channel.driver.store<Asking>('asking').values()) expect(pending).toBeNull();
       }),
-      { numRuns: 200 },
+      {
+        numRuns: 200,
+        examples: [
+          [
+            [
+              { kind: 'click', user: 'cyd', hours: 0 },
+              { kind: 'click', user: 'cyd', hours: 6 },
+              { kind: 'click', user: 'ann', hours: 6 },
+              { kind: 'clock', seconds: 600 },
+              { kind: 'clock', seconds: 30 },
+              { kind: 'click', user: 'cyd', hours: 0 },
+            ],
+          ],
+        ],
+      },
     );
   });
 
