@@ -18,8 +18,6 @@ import { ACTIVE, OTHERS, Waiting, type Budget } from '../stream/waiting.ts';
 
 type Incoming = BehaviorEvent | ProfileProposals | ErasureRequest;
 
-const TICK_MS = 1000;
-
 /**
  * Stage one of the paper (4.2): keeps what a user did lately, asks for tags when they are due, approves what comes back,
  * and mines the long-term profile from the short-term ones. One request of a user is open at a time; the first answer to
@@ -217,9 +215,7 @@ export class Profiler implements Processor<Incoming> {
   }
 
   #setTick(): void {
-    // one for all: a second of the same time is the same timer
-    const due = (Math.floor(this.#context.now() / TICK_MS) + 1) * TICK_MS;
-    this.#context.timers.set({ kind: 'tick', key: '', due, clock: 'wall' });
+    this.#context.timers.set(this.#waiting.nextTick(this.#context.now()));
   }
 
   #tick(): void {

@@ -13,7 +13,6 @@ import { requestOf } from './request.ts';
 import { reasonToAsk } from './staleness.ts';
 import { hasTags, noTags, take, type UserTags } from './user-tags.ts';
 
-const TICK_MS = 1000;
 const MINUTE_S = 60;
 const DAY = 86_400_000;
 
@@ -307,9 +306,7 @@ export class Regenerator implements Processor<Incoming> {
   }
 
   #setTick(): void {
-    // one for all: a second of the same time is the same timer
-    const due = (Math.floor(this.#context.now() / TICK_MS) + 1) * TICK_MS;
-    this.#context.timers.set({ kind: 'tick', key: '', due, clock: 'wall' });
+    this.#context.timers.set(this.#waiting.nextTick(this.#context.now()));
   }
 
   #tick(): void {

@@ -3,7 +3,7 @@
  * pieces of a hundred, so that coming and going rewrites little. A partition's own; the budget is its share.
  */
 import { Reader, Writer } from './bytes.ts';
-import type { Codec, Store, Want } from './topology.ts';
+import type { Codec, Store, Timer, Want } from './topology.ts';
 
 export const ACTIVE = 0;
 export const OTHERS = 1;
@@ -166,6 +166,11 @@ export class Waiting {
   /** How many wait, where that is at hand. */
   get length(): number | undefined {
     return this.#budgets.peek(KEY)?.lanes.reduce((sum, { count }) => sum + count, 0);
+  }
+
+  /** The timer at which `wantToCall` and `call` are due next. One for all who wait: a second of the same time is the same timer. */
+  nextTick(now: number): Timer {
+    return { kind: 'tick', key: '', due: (Math.floor(now / SECOND) + 1) * SECOND, clock: 'wall' };
   }
 
   get waits(): boolean {

@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
-import { contextOf } from '../context.ts';
-import { using } from '../options.ts';
+import { untilStopped } from '../until-stopped.ts';
 
 export function serveCommand(program: Command): void {
   program
@@ -17,21 +16,8 @@ on serve.host and serve.port, as the section serve of the configuration says. /l
 and http.port. Every server has all users: start as many as the load needs.`,
     )
     .action(async (_options: object, command: Command) => {
-      const { config, logger } = await contextOf(command);
-      const { openLog, openSerdes } = await import('../environment.ts');
       const { runServe } = await import('../serve.ts');
-      const { stopSignal } = await import('../signals.ts');
       const version = command.parent!.version()!;
-      process.on('uncaughtExceptionMonitor', (error) =>
-        logger.error({ error: error.message, stack: error.stack }, 'a bug'),
-      );
-      const { signal, release } = stopSignal();
-      try {
-        await using(await openLog(config, logger), async (log) =>
-          using(await openSerdes(config), (serdes) => runServe({ config, log, serdes, logger, version, stop: signal })),
-        );
-      } finally {
-        release();
-      }
+      await untilStopped(command, (given) => runServe({ ...given, version }));
     });
 }

@@ -1,10 +1,5 @@
 import type { Command } from 'commander';
-import type { Log } from '../../log/port.ts';
-import type { Serdes } from '../../log/serde.ts';
-import type { Config } from '../config.ts';
-import { contextOf } from '../context.ts';
-import type { Logger } from '../logging.ts';
-import { using } from '../options.ts';
+import { untilStopped } from '../until-stopped.ts';
 
 export function workerCommand(program: Command): void {
   const worker = program.command('worker').description('workers that answer the requests of topologies with a model');
@@ -50,23 +45,4 @@ it runs. More processes share the work. Serves /live, /ready and /metrics on htt
       const { runRetrievalWorker } = await import('../retrieval-worker.ts');
       await untilStopped(command, runRetrievalWorker);
     });
-}
-
-type Run = (given: { config: Config; log: Log; serdes: Serdes; logger: Logger; stop: AbortSignal }) => Promise<void>;
-
-async function untilStopped(command: Command, run: Run): Promise<void> {
-  const { config, logger } = await contextOf(command);
-  const { openLog, openSerdes } = await import('../environment.ts');
-  const { stopSignal } = await import('../signals.ts');
-  process.on('uncaughtExceptionMonitor', (error) =>
-    logger.error({ error: error.message, stack: error.stack }, 'a bug'),
-  );
-  const { signal, release } = stopSignal();
-  try {
-    await using(await openLog(config, logger), async (log) =>
-      using(await openSerdes(config), (serdes) => run({ config, log, serdes, logger, stop: signal })),
-    );
-  } finally {
-    release();
-  }
 }
